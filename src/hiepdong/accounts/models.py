@@ -1,0 +1,72 @@
+"""People and seats."""
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+from django.db.models import F, Q
+
+from hiepdong.organisations.models import Organisation
+
+from .domain.permissions import Action, Role, may
+
+
+class PersonManager(BaseUserManager["Person"]):
+    """Looks people up by sign-in name."""
+
+    def get_by_natural_key(self, username: str | None) -> "Person":
+        return self.get(sign_in_name=username)
+
+
+class Person(AbstractBaseUser):
+    """One who signs in. The display name is what the organisation chose to show, often the position."""
+
+    sign_in_name = models.CharField(max_length=60, unique=True)
+    display_name = models.CharField(max_length=120)
+    is_active = models.BooleanField(default=True)
+
+    USERNAME_FIELD = "sign_in_name"
+    objects = PersonManager()
+
+
+class Seat(models.Model):
+    """A person at an organisation in a role, from a day until a day."""
+
+    person = models.ForeignKey(Person, models.PROTECT, related_name="seats")
+    organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="seats")
+    role = models.CharField(max_length=30, choices=[(r.value, r.value) for r in Role])
+    title = models.CharField(max_length=120, blank=True)  # position printed under a document: "Đồn trưởng"
+    valid_from = models.DateField()
+    valid_until = models.DateField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["person", "organisation", "role", "valid_from"], name="accounts_seat_identity"
+            ),
+            models.CheckConstraint(condition=Q(role__in=[r.value for r in Role]), name="accounts_seat_role"),
+            models.CheckConstraint(
+                condition=Q(valid_until__isnull=True) | Q(valid_until__gt=F("valid_from")), name="accounts_seat_period"
+            ),
+        ]
+
+    @property
+    def journal_name(self) -> str:
+        """The name that the journal copies."""
+        return f"{self.person.display_name} · {self.organisation.name}"
+
+    def may(self, action: str) -> bool:
+        """Say whether the role allows the action (a value of `Action`)."""
+        return may(self.role, Action(action))
+
+
+class SignInFailure(models.Model):
+    """A failed sign-in, kept to slow down guessing: by name and by address."""
+
+    sign_in_name = models.CharField(max_length=60)
+    address = models.CharField(max_length=64)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["sign_in_name", "at"], name="accounts_failure_name"),
+            models.Index(fields=["address", "at"], name="accounts_failure_address"),
+        ]

@@ -1,0 +1,1 @@
+"""Settings, the WSGI entry and the console script; the only package outside the layers."""

@@ -1,0 +1,22 @@
+"""Settings of the tests: cheap password hashes, tasks at once, an in-memory SQLite unless a database is named."""
+
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("HIEPDONG_SECRET_KEY", "a secret of the tests, fifty characters long, nothing else")
+
+from .settings import *
+
+HIEPDONG_DATA = Path(tempfile.gettempdir()) / "hiepdong-tests"
+HIEPDONG_DATA.mkdir(exist_ok=True)
+MEDIA_ROOT = HIEPDONG_DATA / "files"
+STATIC_ROOT = HIEPDONG_DATA / "static"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+TASKS = {"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}}
+STORAGES = STORAGES | {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+WHITENOISE_AUTOREFRESH = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False
+ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
+if not HIEPDONG_DATABASE_URL:
+    DATABASES["default"]["NAME"] = HIEPDONG_DATA / "unused.sqlite3"

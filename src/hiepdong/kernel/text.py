@@ -1,0 +1,46 @@
+"""Vietnamese text: one normal form, a search key without marks, a sort key in dictionary order."""
+
+import unicodedata
+
+_LETTERS = "aăâbcdđeêfghijklmnoôơpqrstuưvwxyz"
+_ORDER = {letter: chr(0x21 + rank) for rank, letter in enumerate(_LETTERS)}
+_TONES = {"": "0", "\u0300": "1", "\u0309": "2", "\u0303": "3", "\u0301": "4", "\u0323": "5"}
+_SHAPES = {("a", "\u0306"): "ă", ("a", "\u0302"): "â", ("e", "\u0302"): "ê", ("o", "\u0302"): "ô", ("o", "\u031b"): "ơ"}
+_SHAPES |= {("u", "\u031b"): "ư"}
+
+
+def nfc(text: str) -> str:
+    """Return the text in normal form C; every text is stored so."""
+    return unicodedata.normalize("NFC", text)
+
+
+def fold(text: str) -> str:
+    """Return the text in lower case without any mark, đ as d, runs of white space as one space.
+
+    >>> fold("Đồn Biên phòng  Nậm Cắn")
+    'don bien phong nam can'
+    """
+    bare = unicodedata.normalize("NFD", text.replace("Đ", "D").replace("đ", "d"))
+    return " ".join("".join(c for c in bare if not unicodedata.combining(c)).lower().split())
+
+
+def sort_key(text: str) -> str:
+    """Return an ASCII key that sorts as a Vietnamese dictionary does: a ă â b c d đ …; tones only break ties.
+
+    Tone order: level, grave, hook, tilde, acute, dot below.
+
+    >>> sorted(["Ơn", "Đà", "Ăn", "On", "Dân", "Ấn", "Âm", "An", "Đồn"], key=sort_key)
+    ['An', 'Ăn', 'Âm', 'Ấn', 'Dân', 'Đà', 'Đồn', 'On', 'Ơn']
+    """
+    letters: list[str] = []
+    tones: list[str] = []
+    for char in unicodedata.normalize("NFD", nfc(text).lower()):
+        if char in _TONES and letters:
+            tones[-1] = _TONES[char]
+        elif letters and (letters[-1], char) in _SHAPES:
+            letters[-1] = _SHAPES[letters[-1], char]
+        elif not unicodedata.combining(char):
+            letters.append(char)
+            tones.append("0")
+    body = "".join(_ORDER.get(c, " " if c.isspace() else ("0" + c if c.isdigit() else "~")) for c in letters)
+    return body + " " + "".join(tones)

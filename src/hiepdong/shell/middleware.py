@@ -1,0 +1,31 @@
+"""Turn a refusal of the domain into a page or a fragment: 404 for what may not be seen, 403, else 409."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+
+from hiepdong.kernel.errors import DomainError, NotAllowed, NotFound
+
+from .pages import render_page
+
+
+class DomainErrorMiddleware:
+    """Catch `DomainError`; everything else is a defect and stays one."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, DomainError):
+            return None
+        status = 404 if isinstance(error, NotFound) else 403 if isinstance(error, NotAllowed) else 409
+        context = {
+            "code": error.code,
+            "message": _(error.message) % error.facts if error.facts else _(error.message),
+            "hint": (_(error.hint) % error.facts if error.facts else _(error.hint)) if error.hint else "",
+        }
+        return render_page(request, "shell/refusal.html", "refusal", context, status=status)
