@@ -12,10 +12,10 @@ from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from hiepdong.kernel.errors import DomainError, gettext_noop
-from hiepdong.kernel.moments import at_local, local_day
+from hiepdong.kernel.moments import local_day
 
 from .calendar import Calendar, CalendarNotVerified, CalendarTooShort, DayOff
 
@@ -23,6 +23,22 @@ DAY = timedelta(days=1)
 ON_DAY_OFF = ("stay", "previous", "next")
 UNITS = ("hours", "days", "working_days", "weeks")
 TYPES = ("day_of_period_end_month", "day_of_month_after", "after", "date")
+BOUNDS = ("day", "days", "working_days")
+FIELDS = frozenset(
+    [
+        "type",
+        "day",
+        "amount",
+        "unit",
+        "on_day_off",
+        "earliest",
+        "latest",
+        "earliest_working_days",
+        "latest_day",
+        "tiers",
+        "clause",
+    ]
+)
 
 
 class BadDeadline(DomainError):
@@ -31,6 +47,25 @@ class BadDeadline(DomainError):
     code = "duties.bad_deadline"
     message = gettext_noop("The deadline rule cannot be read at %(path)s: found %(found)s.")
     hint = gettext_noop("Accepted here: %(accepted)s.")
+
+    @property
+    def accepted(self) -> str:
+        """The accepted form, for the list of problems of a regulation file."""
+        return str(self.facts["accepted"])
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The earliest or latest day: `day` of the month the count leads to, or `days` or `working_days` after the cut-off."""
+
+    kind: str
+    amount: int
+
+    def on(self, start: date, counted: date, calendar: Calendar) -> date:
+        """Return the day that the bound names, for a cut-off and the day the count itself led to."""
+        if self.kind == "working_days":
+            return calendar.add_working_days(start, self.amount)
+        return _day_in(counted.year, counted.month, self.amount) if self.kind == "day" else start + self.amount * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,39 +76,44 @@ class Deadline:
         type: one of TYPES. `day_of_period_end_month`: day `day` of the month in which the period ends;
             `day_of_month_after`: the same in the following month; `after`: `amount` of `unit` after the cut-off or
             the event; `date`: the day of the occasion itself.
-        day: 1 to 31; 31 and any day the month lacks mean the last day of the month.
-        amount, unit: length of the count; hours run from the instant, the others from the local day.
+        day: 1 to 31; a day the month lacks means its last day.
+        amount, unit: length of the count; hours run from the instant, the others from the local day, not counting it.
         on_day_off: what happens when the day found is off: stay, previous or next working day.
-        earliest_working_days: the day is moved on to at least so many working days after the cut-off (R-DL-03).
-        latest_day: the day of the month after which it may not fall, 0 for none (ignored when not after the cut-off).
+        earliest: it may not be due before this day (R-DL-03: at least one working day after the cut-off).
+        latest: it may not be due after this day (ignored where it is not after the cut-off). Where both cannot hold,
+            `earliest` wins.
         clause: the clause of the regulation behind the count.
     """
 
     type: str
     day: int = 0
     amount: int = 0
-    unit: str = "days"
+    unit: str = ""
     on_day_off: str = "stay"
-    earliest_working_days: int = 0
-    latest_day: int = 0
+    earliest: Bound | None = None
+    latest: Bound | None = None
     clause: str = ""
+
+    @property
+    def counts_hours(self) -> bool:
+        """Say whether the count runs from an instant and not from a day."""
+        return self.unit == "hours"
 
 
 @dataclass(frozen=True, slots=True)
 class DeadlineRule:
-    """The deadline of a duty: the common one and the ones of single tiers (by kind of debtor)."""
+    """The deadline of a duty: the common one and the ones of single tiers (by kind of debtor, R-DL-04)."""
 
     common: Deadline
     tiers: Mapping[str, Deadline]
 
     def for_tier(self, tier: str) -> Deadline:
         """Return the deadline for a kind of debtor."""
-        return self.tiers.get(tier, self.common)
+        return self.tiers.get(tier, self.common) if self.tiers else self.common
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of the explanation: an English message with facts (dates ISO), its clause, where it led, what it skipped."""
+class Step(NamedTuple):
+    """One step of the explanation: an English message with facts (dates ISO), its clause, the day, what was skipped."""
 
     message: str
     facts: Mapping[str, Any]
@@ -92,9 +132,8 @@ class Step:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class DueMoment:
-    """The result: `due_at` is the first instant (UTC) that is too late; `last_day` the local day it still is on time."""
+class DueMoment(NamedTuple):
+    """The result: `due_at` is the first instant (UTC) that is too late; `last_day` the last local day on time."""
 
     due_at: datetime
     last_day: date
@@ -102,77 +141,135 @@ class DueMoment:
     steps: tuple[Step, ...] = ()
 
 
+# --- reading a rule --------------------------------------------------------------------------------------------------
+
+
 def read_deadline(spec: Mapping[str, Any], *, clause: str = "", path: str = "deadline") -> DeadlineRule:
-    """Return the rule from the `deadline` table of a duty's spec.
+    """Return the rule from the `deadline` table of a duty.
 
     Raises:
         BadDeadline: names the path, what was found and what is accepted.
     """
-    tiers = {k: _read_one({**spec, **v}, clause, f"{path}.tiers.{k}") for k, v in spec.get("tiers", {}).items()}
-    return DeadlineRule(_read_one(spec, clause, path), tiers)
+    tiers = spec.get("tiers") or {}
+    if not isinstance(tiers, Mapping):
+        raise BadDeadline(path=f"{path}.tiers", found=repr(tiers), accepted="{kind = {…}}")
+    common = {k: v for k, v in spec.items() if k != "tiers"}
+    read = {}
+    for kind, own in tiers.items():
+        if not isinstance(own, Mapping):
+            raise BadDeadline(path=f"{path}.tiers.{kind}", found=repr(own), accepted="{type = …}")
+        read[kind] = _read_one({**common, **own} if "type" not in own else own, clause, f"{path}.tiers.{kind}")
+    return DeadlineRule(_read_one(common, clause, path), read)
 
 
 def _read_one(spec: Mapping[str, Any], clause: str, path: str) -> Deadline:
+    unknown = sorted(set(spec) - FIELDS)
+    if unknown:
+        raise BadDeadline(path=f"{path}.{unknown[0]}", found=repr(spec[unknown[0]]), accepted=", ".join(sorted(FIELDS)))
     kind = spec.get("type")
     if kind not in TYPES:
         raise BadDeadline(path=f"{path}.type", found=repr(kind), accepted=", ".join(TYPES))
-    day, amount, unit = spec.get("day", 0), spec.get("amount", 0), spec.get("unit", "days")
-    if kind.startswith("day_of") and not (isinstance(day, int) and 1 <= day <= 31):
+    day, amount, unit = spec.get("day", 0), spec.get("amount", 0), spec.get("unit", "")
+    if kind.startswith("day_of") and not _whole(day, 1, 31):
         raise BadDeadline(path=f"{path}.day", found=repr(day), accepted="1 … 31")
-    if kind == "after" and unit not in UNITS:
-        raise BadDeadline(path=f"{path}.unit", found=repr(unit), accepted=", ".join(UNITS))
-    least = 0 if unit in {"hours", "days"} else 1
-    if kind == "after" and not (isinstance(amount, int) and not isinstance(amount, bool) and amount >= least):
-        raise BadDeadline(path=f"{path}.amount", found=repr(amount), accepted=f"≥ {least}")
+    if kind == "after":
+        if unit not in UNITS:
+            raise BadDeadline(path=f"{path}.unit", found=repr(unit), accepted=", ".join(UNITS))
+        least = 0 if unit == "days" else 1
+        if not _whole(amount, least, 10_000):
+            raise BadDeadline(path=f"{path}.amount", found=repr(amount), accepted=f"{least} … 10000")
     policy = spec.get("on_day_off", "stay")
     if policy not in ON_DAY_OFF:
         raise BadDeadline(path=f"{path}.on_day_off", found=repr(policy), accepted=", ".join(ON_DAY_OFF))
+    least_days, latest_day = spec.get("earliest_working_days", 0), spec.get("latest_day", 0)
+    if not _whole(least_days, 0, 10_000):
+        raise BadDeadline(path=f"{path}.earliest_working_days", found=repr(least_days), accepted="0 … 10000")
+    if not _whole(latest_day, 0, 31):
+        raise BadDeadline(path=f"{path}.latest_day", found=repr(latest_day), accepted="0 … 31")
+    bounds = {name: _read_bound(spec.get(name), f"{path}.{name}") for name in ("earliest", "latest")}
+    if least_days:  # the short forms of a regulation file
+        bounds["earliest"] = Bound("working_days", least_days)
+    if latest_day:
+        bounds["latest"] = Bound("day", latest_day)
+    if unit == "hours" and (policy != "stay" or any(bounds.values())):
+        raise BadDeadline(path=path, found="unit = hours", accepted='on_day_off = "stay", no earliest, no latest')
     return Deadline(
-        kind,
-        day,
-        amount,
-        unit,
-        policy,
-        int(spec.get("earliest_working_days", 0)),
-        int(spec.get("latest_day", 0)),
-        str(spec.get("clause", clause)),
+        kind, day, amount, unit if kind == "after" else "", policy, clause=str(spec.get("clause", clause)), **bounds
     )
 
 
+def _whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _read_bound(value: Any, path: str) -> Bound | None:
+    if value is None:
+        return None
+    accepted = "{working_days = 1}, {days = 3}, {day = 20}"
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise BadDeadline(path=path, found=repr(value), accepted=accepted)
+    ((kind, amount),) = value.items()
+    if kind not in BOUNDS or not _whole(amount, 1, 31 if kind == "day" else 10_000):
+        raise BadDeadline(path=f"{path}.{kind}", found=repr(amount), accepted=accepted)
+    return Bound(kind, amount)
+
+
+# --- counting --------------------------------------------------------------------------------------------------------
+
+
 def _day_in(year: int, month: int, day: int) -> date:
-    return date(year, month, min(day, monthrange(year, month)[1]))
+    return date(year, month, day if day <= 28 else min(day, monthrange(year, month)[1]))
 
 
 def _month_after(on: date) -> tuple[int, int]:
     return (on.year + 1, 1) if on.month == 12 else (on.year, on.month + 1)
 
 
-def last_day_on_time(rule: Deadline, cut_off: date, calendar: Calendar) -> date:
-    """Return the last local day on time; the fast path, without explanation. Not for a count of hours."""
+def _counted(rule: Deadline, start: date, calendar: Calendar) -> date:
+    """Return the day the count itself leads to, before bounds and days off."""
     kind = rule.type
     if kind == "after":
-        unit = rule.unit
-        if unit == "working_days":
-            on = calendar.add_working_days(cut_off, rule.amount)
-        elif unit == "days":
-            on = cut_off + timedelta(days=rule.amount)
-        else:
-            on = cut_off + timedelta(weeks=rule.amount)
-    elif kind == "day_of_period_end_month":
-        on = _day_in(cut_off.year, cut_off.month, rule.day)
-    elif kind == "day_of_month_after":
-        on = _day_in(*_month_after(cut_off), rule.day)
-    else:
-        on = cut_off
-    if rule.on_day_off == "next":
-        on = calendar.at_or_after(on)
-    elif rule.on_day_off == "previous":
-        on = calendar.at_or_before(on)
-    if rule.earliest_working_days:
-        on = max(on, calendar.add_working_days(cut_off, rule.earliest_working_days))
-    if rule.latest_day and cut_off < (latest := _day_in(on.year, on.month, rule.latest_day)):
-        on = min(on, latest)
-    return on
+        if rule.unit == "working_days":
+            return calendar.add_working_days(start, rule.amount)
+        return start + timedelta(days=rule.amount if rule.unit == "days" else 7 * rule.amount)
+    if kind == "day_of_period_end_month":
+        return _day_in(start.year, start.month, rule.day)
+    return _day_in(*_month_after(start), rule.day) if kind == "day_of_month_after" else start
+
+
+def _limits(rule: Deadline, start: date, on: date, calendar: Calendar) -> tuple[date, date]:
+    """Return the earliest and the latest day allowed, for the day the count led to."""
+    earliest = rule.earliest.on(start, on, calendar) if rule.earliest is not None else date.min
+    latest = rule.latest.on(start, on, calendar) if rule.latest is not None else date.max
+    return earliest, max(latest, earliest) if latest > start else date.max
+
+
+def _moved(policy: str, on: date, limits: tuple[date, date], calendar: Calendar) -> date:
+    """Return the day after the policy for days off; it leaves the limits only if no working day lies inside them."""
+    after, before = calendar.at_or_after(on), calendar.at_or_before(on)
+    if policy == "next":
+        return after if after <= limits[1] or before < limits[0] else before
+    return before if before >= limits[0] or after > limits[1] else after
+
+
+def _last_day(rule: Deadline, start: date, calendar: Calendar) -> tuple[date, bool]:
+    """Return the last local day on time and whether it rests on days off that are in doubt."""
+    on = _counted(rule, start, calendar)
+    if rule.earliest is None and rule.latest is None:
+        if rule.on_day_off == "stay" or rule.unit == "working_days":
+            if rule.unit != "working_days":
+                return on, False  # fixed days and plain counts need no calendar at all
+            return on, not calendar.is_verified(start, on)
+        last = _moved(rule.on_day_off, on, (date.min, date.max), calendar)
+        return last, not calendar.is_verified(min(on, last), max(on, last))
+    limits = _limits(rule, start, on, calendar)
+    bounded = max(limits[0], min(on, limits[1]))
+    last = bounded if rule.on_day_off == "stay" else _moved(rule.on_day_off, bounded, limits, calendar)
+    counts = "working_days" in {rule.unit, rule.earliest and rule.earliest.kind, rule.latest and rule.latest.kind}
+    if not counts and rule.on_day_off == "stay":
+        return last, False
+    touched = (start, on, bounded, last) if counts else (bounded, last)
+    return last, not calendar.is_verified(min(touched), max(touched))
 
 
 def due_moment(
@@ -182,8 +279,8 @@ def due_moment(
     cut_off: date | None = None,
     event_at: datetime | None = None,
     tier: str = "",
-    period_label: str = "",
-    period_first: date | None = None,
+    label: str = "",
+    first: date | None = None,
     explain: bool = True,
     accept_provisional: bool = True,
 ) -> DueMoment:
@@ -196,154 +293,120 @@ def due_moment(
         rule: from `read_deadline`.
         calendar: days off, far enough.
         tier: kind of the debtor, where the rule has tiers.
-        period_label, period_first: only for the explanation.
+        label, first: label and first day of the period; only for the explanation.
         explain: whether the steps are wanted; without them the result is the same and cheaper.
-        accept_provisional: False refuses a result that rests on days not yet decided.
+        accept_provisional: False refuses a result that rests on days off in doubt.
 
     Raises:
         CalendarTooShort: the count leaves the calendar.
-        CalendarNotVerified: it leaves the verified days and a provisional result is not accepted.
+        CalendarNotVerified: it rests on days in doubt and a provisional result is not accepted.
 
-    >>> tet = Calendar(date(2026, 1, 1), date(2026, 12, 31), date(2026, 12, 31),
-    ...                {date(2026, 2, d): "Tết Nguyên đán" for d in range(16, 21)})
+    >>> tet = Calendar(date(2026, 1, 1), date(2026, 12, 31), {date(2026, 2, d): "Tết" for d in range(16, 21)})
     >>> rule = read_deadline({"type": "after", "amount": 2, "unit": "working_days"})
     >>> due_moment(rule, calendar=tet, cut_off=date(2026, 2, 14)).last_day
     datetime.date(2026, 2, 24)
     """
-    if (cut_off is None) == (event_at is None):
-        raise ValueError("give either cut_off or event_at")
     deadline = rule.for_tier(tier)
     if event_at is not None:
-        if event_at.tzinfo is None:
-            raise ValueError("event_at must be aware")
+        if cut_off is not None or event_at.tzinfo is None:
+            raise ValueError("give either cut_off or an aware event_at")
         start = local_day(event_at)
-    else:
-        assert cut_off is not None
+    elif cut_off is not None:
         start = cut_off
-    if deadline.type == "after" and deadline.unit == "hours":
-        begin = event_at if event_at is not None else at_local(start + DAY)
-        due_at = begin.astimezone(UTC) + timedelta(hours=deadline.amount)
-        last = local_day(due_at - timedelta(microseconds=1)) if deadline.amount else start
-        provisional = False
     else:
-        last = last_day_on_time(deadline, start, calendar)
-        due_at = at_local(last + DAY)
-        provisional = _uses_calendar(deadline) and last > calendar.verified_until
+        raise ValueError("give either cut_off or event_at")
+    provisional = False
+    if deadline.counts_hours:
+        begin = calendar.end_of(start) if event_at is None else event_at.astimezone(UTC)
+        due_at = begin + timedelta(hours=deadline.amount)
+        last = local_day(due_at - timedelta(microseconds=1))
+    else:
+        last, provisional = _last_day(deadline, start, calendar)
+        due_at = calendar.end_of(last)
     if provisional and not accept_provisional:
-        raise CalendarNotVerified(verified_until=calendar.verified_until, needed=last)
-    steps = ()
-    if explain:
-        steps = tuple(_steps(deadline, start, event_at, last, due_at, calendar, period_label, period_first, provisional))
-    return DueMoment(due_at, last, provisional, steps)
+        raise CalendarNotVerified(first=start.isoformat(), last=last.isoformat())
+    if not explain:
+        return DueMoment(due_at, last, provisional)
+    steps = [_start_step(deadline, start, event_at, label, first)]
+    if deadline.counts_hours:
+        text = gettext_noop("%(amount)s hours are counted from that instant, days off included.")
+        steps.append(Step(text, {"amount": deadline.amount}, deadline.clause, due_at.isoformat()))
+    else:
+        _day_steps(steps, deadline, start, last, calendar)
+    if provisional:
+        text = gettext_noop("Some days off in this count are not verified: the result is provisional.")
+        steps.append(Step(text, {}, "", last.isoformat()))
+    if deadline.counts_hours:
+        text = gettext_noop("On time before %(due_at)s (Viet Nam time); from that instant on it is late.")
+        facts: dict[str, Any] = {"due_at": due_at.isoformat()}
+    else:
+        text = gettext_noop("On time until the end of %(last)s (Viet Nam time); from %(due_at)s on it is late.")
+        facts = {"last": last.isoformat(), "due_at": due_at.isoformat()}
+    steps.append(Step(text, facts, deadline.clause, due_at.isoformat()))
+    return DueMoment(due_at, last, provisional, tuple(steps))
 
 
-def _uses_calendar(rule: Deadline) -> bool:
-    return rule.unit == "working_days" or rule.on_day_off != "stay" or rule.earliest_working_days > 0
+# --- explaining ------------------------------------------------------------------------------------------------------
 
 
-def _steps(
-    rule: Deadline,
-    start: date,
-    event_at: datetime | None,
-    last: date,
-    due_at: datetime,
-    calendar: Calendar,
-    label: str,
-    first: date | None,
-    provisional: bool,
-) -> list[Step]:
-    clause = rule.clause
-    steps: list[Step] = []
+def _start_step(rule: Deadline, start: date, event_at: datetime | None, label: str, first: date | None) -> Step:
+    iso = start.isoformat()
     if event_at is not None:
         text = gettext_noop("The count starts from the event at %(event_at)s.")
-        steps.append(Step(text, {"event_at": event_at.isoformat()}, clause, event_at.isoformat()))
-    elif rule.type == "date":
-        steps.append(Step(gettext_noop("The day is fixed: %(on)s."), {"on": start.isoformat()}, clause, start.isoformat()))
-    elif first is not None:
+        moment = event_at.astimezone(UTC).isoformat()
+        return Step(text, {"event_at": moment}, rule.clause, moment)
+    if first is not None and first != start:
         text = gettext_noop("The period %(label)s runs from %(first)s to %(last)s; the cut-off is its last day.")
-        facts = {"label": label, "first": first.isoformat(), "last": start.isoformat()}
-        steps.append(Step(text, facts, clause, start.isoformat()))
-    else:
-        steps.append(Step(gettext_noop("The cut-off is %(on)s."), {"on": start.isoformat()}, clause, start.isoformat()))
-    on = _counted_step(rule, start, event_at, due_at, calendar, steps)
-    if on is not None:
-        _moved_steps(rule, start, on, calendar, steps)
-    if provisional:
-        text = gettext_noop("The days off after %(until)s are not decided yet: this result is provisional.")
-        steps.append(Step(text, {"until": calendar.verified_until.isoformat()}, "", last.isoformat()))
-    text = gettext_noop("On time until %(last)s (end of the day, Viet Nam time); from %(due_at)s on it is late.")
-    if rule.type == "after" and rule.unit == "hours":
-        text = gettext_noop("On time before %(due_at)s (Viet Nam time); from then on it is late.")
-    facts = {"last": last.isoformat(), "due_at": due_at.isoformat()}
-    steps.append(Step(text, facts, clause, due_at.isoformat()))
-    return steps
+        return Step(text, {"label": label, "first": first.isoformat(), "last": iso}, rule.clause, iso)
+    if rule.type == "date":
+        return Step(gettext_noop("The day is fixed: %(on)s."), {"on": iso}, rule.clause, iso)
+    return Step(gettext_noop("The count starts from %(on)s."), {"on": iso}, rule.clause, iso)
 
 
-def _counted_step(
-    rule: Deadline, start: date, event_at: datetime | None, due_at: datetime, calendar: Calendar, steps: list[Step]
-) -> date | None:
-    """Append the step of the count itself; return the day it led to, or None for hours and fixed dates' own day."""
+_COUNT_TEXTS = {
+    "working_days": gettext_noop("%(amount)s working days are counted; the day %(start)s itself is not counted."),
+    "days": gettext_noop("%(amount)s days are counted; the day %(start)s itself is not counted."),
+    "weeks": gettext_noop("%(amount)s weeks are counted; the day %(start)s itself is not counted."),
+    "day_of_period_end_month": gettext_noop("The deadline is day %(day)s of the month in which the period ends."),
+    "day_of_month_after": gettext_noop("The deadline is day %(day)s of the month after the period."),
+}
+
+
+def _day_steps(steps: list[Step], rule: Deadline, start: date, last: date, calendar: Calendar) -> None:
+    """Append how the last day was found; the arithmetic is that of `_last_day`, said in words."""
     clause = rule.clause
+    on = _counted(rule, start, calendar)
     if rule.type == "after":
         facts: dict[str, Any] = {"amount": rule.amount, "start": start.isoformat()}
-        if rule.unit == "hours":
-            text = gettext_noop("%(amount)s hours are counted from that instant, days off included.")
-            steps.append(Step(text, facts, clause, due_at.isoformat()))
-            return None
-        if rule.unit == "working_days":
-            on = calendar.add_working_days(start, rule.amount)
-            text = gettext_noop("%(amount)s working days are counted; the day %(start)s itself is not counted.")
-            skipped = tuple(calendar.days_off(start + DAY, on))
-            steps.append(Step(text, facts, clause, on.isoformat(), skipped))
-            return on
-        if rule.unit == "days":
-            on = start + timedelta(days=rule.amount)
-            text = gettext_noop("%(amount)s days are counted; the day %(start)s itself is not counted.")
-        else:
-            on = start + timedelta(weeks=rule.amount)
-            text = gettext_noop("%(amount)s weeks are counted; the day %(start)s itself is not counted.")
-        steps.append(Step(text, facts, clause, on.isoformat()))
-        return on
-    if rule.type == "date":
-        return start
-    if rule.type == "day_of_period_end_month":
-        on = _day_in(start.year, start.month, rule.day)
-        text = gettext_noop("The deadline is day %(day)s of the month in which the period ends.")
-    else:
-        on = _day_in(*_month_after(start), rule.day)
-        text = gettext_noop("The deadline is day %(day)s of the month after the period.")
-    steps.append(Step(text, {"day": rule.day}, clause, on.isoformat()))
-    return on
-
-
-def _moved_steps(rule: Deadline, start: date, on: date, calendar: Calendar, steps: list[Step]) -> None:
-    clause = rule.clause
-    off = _name_if_known(calendar, on)
-    if off and rule.on_day_off == "stay" and not (rule.type == "after" and rule.unit == "working_days"):
+        skipped = calendar.days_off(start + DAY, on) if rule.unit == "working_days" else ()
+        steps.append(Step(_COUNT_TEXTS[rule.unit], facts, clause, on.isoformat(), skipped))
+    elif rule.type != "date":
+        steps.append(Step(_COUNT_TEXTS[rule.type], {"day": rule.day}, clause, on.isoformat()))
+    limits = _limits(rule, start, on, calendar)
+    bounded = max(limits[0], min(on, limits[1]))
+    if bounded != on:
+        later = bounded > on
+        bound = rule.earliest if later else rule.latest
+        text = gettext_noop("The rule does not let it fall later than %(on)s.")
+        if later:
+            text = gettext_noop("The rule does not let it fall earlier than %(on)s.")
+        counted = bound is not None and bound.kind == "working_days"
+        skipped = calendar.days_off(start + DAY, bounded) if counted else ()
+        steps.append(Step(text, {"on": bounded.isoformat()}, clause, bounded.isoformat(), skipped))
+    name = _name_if_known(calendar, bounded)
+    if not name:
+        return
+    facts = {"on": bounded.isoformat()}
+    if last == bounded:
         text = gettext_noop("%(on)s is a day off; this rule leaves the deadline there.")
-        steps.append(Step(text, {"on": on.isoformat()}, clause, on.isoformat(), (DayOff(on, off),)))
-    elif off and rule.on_day_off == "next":
-        moved = calendar.at_or_after(on)
+        skipped = (DayOff(bounded, name),)
+    elif last > bounded:
         text = gettext_noop("%(on)s is a day off; the deadline moves to the next working day.")
-        skipped = tuple(calendar.days_off(on, moved))
-        steps.append(Step(text, {"on": on.isoformat()}, clause, moved.isoformat(), skipped))
-        on = moved
-    elif off and rule.on_day_off == "previous":
-        moved = calendar.at_or_before(on)
+        skipped = calendar.days_off(bounded, last)
+    else:
         text = gettext_noop("%(on)s is a day off; the deadline moves back to the working day before.")
-        skipped = tuple(calendar.days_off(moved, on))
-        steps.append(Step(text, {"on": on.isoformat()}, clause, moved.isoformat(), skipped))
-        on = moved
-    if rule.earliest_working_days:
-        least = calendar.add_working_days(start, rule.earliest_working_days)
-        if least > on:
-            text = gettext_noop("At least %(amount)s working days must lie between cut-off and deadline.")
-            skipped = tuple(calendar.days_off(start + DAY, least))
-            steps.append(Step(text, {"amount": rule.earliest_working_days}, clause, least.isoformat(), skipped))
-            on = least
-    if rule.latest_day and start < (latest := _day_in(on.year, on.month, rule.latest_day)) < on:
-        text = gettext_noop("It may not fall after day %(day)s of the month.")
-        steps.append(Step(text, {"day": rule.latest_day}, clause, latest.isoformat()))
+        skipped = calendar.days_off(last, bounded)
+    steps.append(Step(text, facts, clause, last.isoformat(), skipped))
 
 
 def _name_if_known(calendar: Calendar, on: date) -> str:

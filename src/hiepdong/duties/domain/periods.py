@@ -58,15 +58,15 @@ class Family:
 
     Either `weeks` is true (ISO weeks, Monday to Sunday), or `ends` holds the last day of every period of a reporting
     year as (month, day), in order; day 31 means the last day of the month. `names` holds the label of each, where
-    {y} is the reporting year. The reporting year is the calendar year in which the period ends. `from_previous` gives
-    the (month, day) of the previous year that ends the period before the first one: None means the last of `ends`.
+    {y} is the reporting year: the calendar year in which the period ends. `opens_after` is set only for a family that
+    does not tile: the (month, day) of the year before after which its one period begins.
     """
 
     key: str
     ends: tuple[tuple[int, int], ...] = ()
     names: tuple[str, ...] = ()
     weeks: bool = False
-    opens_after: tuple[int, int] | None = None  # for a family that does not tile: end of the reporting year before
+    opens_after: tuple[int, int] | None = None
     source: str = ""
 
     @property
@@ -142,7 +142,7 @@ def family_named(key: str, custom: dict[str, Family] | None = None) -> Family:
     Raises:
         UnknownFamily: neither the regulation nor this module knows it.
     """
-    found = (custom or {}).get(key) or FAMILIES.get(key)
+    found = (custom or {}).get(key) or FAMILIES.get(key) or FAMILIES.get(key.replace("_", "-"))
     if found is None:
         raise UnknownFamily(family=key, known=", ".join(sorted({*FAMILIES, *(custom or {})})))
     return found
@@ -199,5 +199,13 @@ def period_labelled(family: Family, label: str) -> Period | None:
 
 def next_period(family: Family, period: Period) -> Period:
     """Return the period after this one."""
-    after = periods_between(family, period.last + DAY, period.last + timedelta(days=800))
-    return after[0]
+    if family.weeks:
+        return _week(period.last + DAY)
+    return periods_between(family, period.last + DAY, period.last + timedelta(days=800))[0]
+
+
+def previous_period(family: Family, period: Period) -> Period:
+    """Return the period before this one."""
+    if family.weeks:
+        return _week(period.first - DAY)
+    return periods_between(family, period.last - timedelta(days=800), period.last - DAY)[-1]

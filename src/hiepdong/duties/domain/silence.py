@@ -41,3 +41,8 @@ def silences(days_of_exchange: Iterable[date], *, first: date, last: date) -> li
 def longest_silence(days_of_exchange: Iterable[date], *, first: date, last: date) -> Silence | None:
     """Return the longest gap in the window, or None when there was an exchange on every day."""
     return next(iter(silences(days_of_exchange, first=first, last=last)), None)
+
+
+def current_silence(days_of_exchange: Iterable[date], *, first: date, last: date) -> Silence | None:
+    """Return the silence that still lasts at the end of the window, or None when the last day had an exchange."""
+    return next((s for s in silences(days_of_exchange, first=first, last=last) if s.open), None)
