@@ -1,6 +1,37 @@
 """Reading organisations. Organisations and units are public to everyone signed in."""
 
-from .models import Superior
+from collections.abc import Collection, Iterable
+from datetime import date
+
+from django.db.models import Q, QuerySet
+
+from hiepdong.kernel.errors import NotFound
+from hiepdong.kernel.text import fold
+from hiepdong.territories.queries import holding_on
+
+from .models import Organisation, Responsibility, Superior
+
+
+def organisation_by_key(key: str) -> Organisation:
+    """Return the organisation with that key.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = Organisation.objects.filter(key=key).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def organisations_by_keys(keys: Iterable[str]) -> dict[str, Organisation]:
+    """Return the organisations that exist among the keys."""
+    return {o.key: o for o in Organisation.objects.filter(key__in=set(keys))}
+
+
+def organisations_by_ids(ids: Iterable[int]) -> dict[int, Organisation]:
+    """Return the organisations that exist among the ids."""
+    return Organisation.objects.in_bulk(set(ids))
 
 
 def subtree_ids(organisation_id: int) -> frozenset[int]:
@@ -16,3 +47,65 @@ def subtree_ids(organisation_id: int) -> frozenset[int]:
                 found.add(child)
                 todo.append(child)
     return frozenset(found)
+
+
+def members(*, kinds: Collection[str] = (), on: date) -> list[Organisation]:
+    """Return the bodies of those kinds (all kinds when empty) that exist on the local day, in dictionary order."""
+    found = Organisation.objects.filter(holding_on(on))
+    if kinds:
+        found = found.filter(kind__in=set(kinds))
+    return list(found.order_by("name_sort", "id"))
+
+
+def same_territory_pairs(debtor_ids: Collection[int], creditor_ids: Collection[int], on: date) -> set[tuple[int, int]]:
+    """Return (debtor, creditor) whose territories of responsibility meet on the day: equal, or one inside the other.
+
+    Two queries, whatever the number of bodies.
+    """
+    rows = Responsibility.objects.filter(holding_on(on), organisation__in={*debtor_ids, *creditor_ids}).values_list(
+        "organisation_id", "unit_id", "unit__parent_id", "unit__parent__parent_id"
+    )
+    chains: dict[int, list[tuple[int, ...]]] = {}
+    for organisation, *units in rows:
+        chains.setdefault(organisation, []).append(tuple(u for u in units if u))
+    by_unit: dict[int, set[int]] = {}
+    wanted = set(creditor_ids)
+    for organisation, lines in chains.items():
+        if organisation in wanted:
+            for line in lines:
+                by_unit.setdefault(line[0], set()).add(organisation)
+    pairs = set()
+    for debtor in set(debtor_ids):
+        for line in chains.get(debtor, ()):
+            for unit in line:  # the creditor's unit is the debtor's or holds it
+                pairs |= {(debtor, c) for c in by_unit.get(unit, ())}
+    own = {}
+    for debtor in set(debtor_ids):
+        for line in chains.get(debtor, ()):
+            own.setdefault(line[0], set()).add(debtor)
+    for creditor in wanted:
+        for line in chains.get(creditor, ()):
+            for unit in line[1:]:  # the debtor's unit holds the creditor's
+                pairs |= {(d, creditor) for d in own.get(unit, ())}
+    return {(d, c) for d, c in pairs if d != c}
+
+
+def superior_pairs(ids: Collection[int], on: date) -> set[tuple[int, int]]:
+    """Return (organisation, superior) for the organisations, as they stood on the day."""
+    found = Superior.objects.filter(holding_on(on), organisation__in=set(ids))
+    return set(found.values_list("organisation_id", "superior_id"))
+
+
+def organisations_on(on: date, *, kind: str = "", search: str = "") -> QuerySet[Organisation]:
+    """Return the bodies as they stood on the day, in dictionary order; the search knows no marks."""
+    found = Organisation.objects.filter(holding_on(on))
+    if kind:
+        found = found.filter(kind=kind)
+    if search:
+        found = found.filter(Q(name_folded__contains=fold(search)) | Q(key__contains=search.strip().lower()))
+    return found.order_by("name_sort", "id")
+
+
+def search_organisations(text: str, *, limit: int = 20) -> list[Organisation]:
+    """Return bodies of any time whose name holds the text, without marks."""
+    return list(Organisation.objects.filter(name_folded__contains=fold(text)).order_by("name_sort", "id")[:limit])

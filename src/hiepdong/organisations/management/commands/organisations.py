@@ -1,0 +1,46 @@
+"""hiepdong organisations load FILE…"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.utils import timezone
+
+from hiepdong.organisations import services
+
+
+class Command(BaseCommand):
+    help = "Load organisations from TOML files, each all or nothing. Running it again changes nothing."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("action", choices=["load"], help="load: check the files and load them")
+        parser.add_argument("file", nargs="+", type=Path, help="TOML files, see docs/reference/organisation-files.md")
+        parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        results: list[dict[str, Any]] = []
+        refused = False
+        for path in options["file"]:
+            try:
+                counts = services.load_organisations(
+                    file_bytes=path.read_bytes(), name=str(path), actor=None, at=timezone.now()
+                )
+                results.append({"file": str(path)} | counts)
+            except OSError as error:
+                refused = True
+                results.append({"file": str(path), "problems": [{"path": "", "found": str(error), "accepted": ""}]})
+            except services.InvalidFile as error:
+                refused = True
+                results.append({"file": str(path), "problems": [p.as_dict() for p in error.problems]})
+        if options["json"]:
+            self.stdout.write(json.dumps(results, ensure_ascii=False, indent=1))
+        else:
+            for result in results:
+                for problem in result.get("problems", []):
+                    self.stdout.write(f"{result['file']}: {problem['path']}: {problem['found']} → {problem['accepted']}")
+                if "added" in result:
+                    self.stdout.write(f"{result['file']}: +{result['added']}, = {result['known']}")
+        if refused:
+            sys.exit(1)
