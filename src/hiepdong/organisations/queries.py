@@ -109,3 +109,17 @@ def organisations_on(on: date, *, kind: str = "", search: str = "") -> QuerySet[
 def search_organisations(text: str, *, limit: int = 20) -> list[Organisation]:
     """Return bodies of any time whose name holds the text, without marks."""
     return list(Organisation.objects.filter(name_folded__contains=fold(text)).order_by("name_sort", "id")[:limit])
+
+
+def ancestor_ids(organisation_id: int) -> frozenset[int]:
+    """Return the organisation and every body that ever stood above it."""
+    above: dict[int, list[int]] = {}
+    for child, parent in Superior.objects.values_list("organisation_id", "superior_id"):
+        above.setdefault(child, []).append(parent)
+    found, todo = {organisation_id}, [organisation_id]
+    while todo:
+        for parent in above.get(todo.pop(), ()):
+            if parent not in found:
+                found.add(parent)
+                todo.append(parent)
+    return frozenset(found)
