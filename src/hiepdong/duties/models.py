@@ -1,5 +1,7 @@
 """Pairs, duties and what discharged, waived or suspended them."""
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -7,6 +9,8 @@ from hiepdong.accounts.models import Seat
 from hiepdong.exchange.models import Dispatch
 from hiepdong.organisations.models import Organisation
 from hiepdong.regulations.models import DutyRule
+
+from .domain.status import Facts, Status, status_of
 
 
 class Pair(models.Model):
@@ -42,7 +46,7 @@ class Duty(models.Model):
     provisional = models.BooleanField(default=False)  # the working-day calendar was not verified that far
     explanation = models.JSONField(
         default=list
-    )  # [{"text", "clause", "result", "skipped": [...]}], see domain.deadline
+    )  # [{"message", "facts", "clause", "result", "skipped": [{"on", "name"}]}], see domain.deadline.Step
     calendar_digest = models.CharField(max_length=64, blank=True)
     made_at = models.DateTimeField()
     fulfilled_at = models.DateTimeField(null=True, blank=True)  # moment of the first valid version: an anchored fact
@@ -60,10 +64,43 @@ class Duty(models.Model):
         indexes = [
             models.Index(fields=["debtor", "due_at"], name="duties_duty_debtor"),
             models.Index(fields=["creditor", "due_at"], name="duties_duty_creditor"),
-            models.Index(fields=["pair", "period_from"], name="duties_duty_pair"),
-            models.Index(fields=["rule", "period_from"], name="duties_duty_rule"),
-            models.Index(fields=["debtor", "due_at"], name="duties_duty_open", condition=Q(fulfilled_at__isnull=True)),
+            models.Index(fields=["rule", "period_to"], name="duties_duty_rule"),
+            models.Index(
+                fields=["debtor", "due_at"], name="duties_duty_owed_open", condition=Q(fulfilled_at__isnull=True)
+            ),
+            models.Index(
+                fields=["creditor", "due_at"], name="duties_duty_awaited_open", condition=Q(fulfilled_at__isnull=True)
+            ),
+            models.Index(fields=["debtor", "-fulfilled_at"], name="duties_duty_owed_done"),
+            models.Index(fields=["creditor", "-fulfilled_at"], name="duties_duty_awaited_done"),
+            # The regularity board reads nothing but this index: every column a status depends on stands in it.
+            models.Index(
+                fields=[
+                    "pair",
+                    "period_to",
+                    "debtor",
+                    "due_at",
+                    "opens_at",
+                    "fulfilled_at",
+                    "waived_at",
+                    "suspended_from",
+                    "suspended_until",
+                    "nil",
+                ],
+                name="duties_duty_board",
+            ),
         ]
+
+    @property
+    def facts(self) -> Facts:
+        """What the status depends on."""
+        return Facts(
+            self.opens_at, self.due_at, self.fulfilled_at, self.waived_at, self.suspended_from, self.suspended_until
+        )
+
+    def status_at(self, at: datetime) -> Status:
+        """Return the status at the aware instant; it is computed, never stored."""
+        return status_of(self.facts, at)
 
 
 class Link(models.Model):

@@ -67,8 +67,8 @@ class Calendar:
     digest: str = ""
     _base: int = field(init=False, repr=False, compare=False)
     _worked: list[date] = field(init=False, repr=False, compare=False)  # the working days, in order
-    _upto: array = field(init=False, repr=False, compare=False)  # per day: working days up to it, inclusive
-    _doubt: array = field(init=False, repr=False, compare=False)  # per day: doubtful days up to it, inclusive
+    _upto: "array[int]" = field(init=False, repr=False, compare=False)  # per day: working days up to it, inclusive
+    _doubt: "array[int]" = field(init=False, repr=False, compare=False)  # per day: doubtful days up to it, inclusive
     _ends: dict[date, datetime] = field(init=False, repr=False, compare=False)  # day -> first instant after it, UTC
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ field of the rule. The due moment is the first instant that is too late: a duty 
 until the last instant of D in Viet Nam, so `due_at` is 00:00 of D+1, given in UTC.
 
 Source of the counting: the day of the trigger is not counted (Civil Code 2015 art. 147 cl. 2); the rules of the
-reporting regime are those of Decree 09/2019/NĐ-CP art. 8, 12, 13. Which clause stands behind a step is data of the rule.
+reporting regime are those of Decree 09/2019/NĐ-CP art. 8, 12, 13. The clause behind a step is data of the rule.
 """
 
 from calendar import monthrange
@@ -56,7 +56,7 @@ class BadDeadline(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The earliest or latest day: `day` of the month the count leads to, or `days` or `working_days` after the cut-off."""
+    """The earliest or latest day: `day` of the month the count leads to, or (`working_`)`days` after the cut-off."""
 
     kind: str
     amount: int
@@ -327,13 +327,30 @@ def due_moment(
         raise CalendarNotVerified(first=start.isoformat(), last=last.isoformat())
     if not explain:
         return DueMoment(due_at, last, provisional)
+    found = DueMoment(due_at, last, provisional)
+    return found._replace(steps=_steps(deadline, start, event_at, found, calendar, label, first))
+
+
+# --- explaining ------------------------------------------------------------------------------------------------------
+
+
+def _steps(
+    deadline: Deadline,
+    start: date,
+    event_at: datetime | None,
+    found: DueMoment,
+    calendar: Calendar,
+    label: str,
+    first: date | None,
+) -> tuple[Step, ...]:
+    due_at, last = found.due_at, found.last_day
     steps = [_start_step(deadline, start, event_at, label, first)]
     if deadline.counts_hours:
         text = gettext_noop("%(amount)s hours are counted from that instant, days off included.")
         steps.append(Step(text, {"amount": deadline.amount}, deadline.clause, due_at.isoformat()))
     else:
         _day_steps(steps, deadline, start, last, calendar)
-    if provisional:
+    if found.provisional:
         text = gettext_noop("Some days off in this count are not verified: the result is provisional.")
         steps.append(Step(text, {}, "", last.isoformat()))
     if deadline.counts_hours:
@@ -343,10 +360,7 @@ def due_moment(
         text = gettext_noop("On time until the end of %(last)s (Viet Nam time); from %(due_at)s on it is late.")
         facts = {"last": last.isoformat(), "due_at": due_at.isoformat()}
     steps.append(Step(text, facts, deadline.clause, due_at.isoformat()))
-    return DueMoment(due_at, last, provisional, tuple(steps))
-
-
-# --- explaining ------------------------------------------------------------------------------------------------------
+    return tuple(steps)
 
 
 def _start_step(rule: Deadline, start: date, event_at: datetime | None, label: str, first: date | None) -> Step:

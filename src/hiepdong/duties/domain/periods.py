@@ -13,6 +13,7 @@ from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 
 from hiepdong.kernel.errors import DomainError, gettext_noop
 
@@ -128,7 +129,7 @@ def custom_family(key: str, ends: Sequence[str], names: Sequence[str] = ()) -> F
     if not cut:
         raise BadFamily(family=key, what="[]")
     days = [_clamped(2023, m, d) for m, d in cut]
-    if any(a >= b for a, b in zip(days, days[1:], strict=False)):
+    if any(a >= b for a, b in pairwise(days)):
         raise BadFamily(family=key, what=" ≥ ".join(ends))
     if names and len(names) != len(cut):
         raise BadFamily(family=key, what=f"{len(names)} / {len(cut)}")

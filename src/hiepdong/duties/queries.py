@@ -1,0 +1,678 @@
+"""Reading duties. A duty is visible to a seat when its debtor or its creditor is in what the seat may see.
+
+Every duty returned has `status` (a `domain.status.Status` at the moment asked) and its rule, instrument, pair, debtor
+and creditor loaded; its explanation is loaded only by `duty_for`.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Count, F, Q, QuerySet
+from django.utils.translation import gettext
+
+from hiepdong.accounts import queries as accounts
+from hiepdong.accounts.models import Seat
+from hiepdong.exchange.models import Addressee, Kind
+from hiepdong.journal.queries import entries_about
+from hiepdong.kernel.errors import NotFound, gettext_noop
+from hiepdong.kernel.moments import VIET_NAM, at_local, local_day
+from hiepdong.kernel.text import fold
+from hiepdong.organisations import queries as organisations
+from hiepdong.organisations.models import Organisation
+
+from .domain.punctuality import Counts, count
+from .domain.silence import Silence
+from .domain.silence import silences as gaps_in
+from .domain.status import Facts, Status, status_of
+from .models import Duty, Pair
+
+DAY = timedelta(days=1)
+PAGE = 50
+BOARD_PAGE = 40
+RELATED = ("rule", "rule__instrument", "rule__form", "pair", "debtor", "creditor", "fulfilled_by")
+HEAVY = ("explanation", "rule__instrument__file_bytes", "rule__form__definition", "fulfilled_by__signed")
+
+STATUS_NAMES = {
+    Status.NOT_YET_DUE: gettext_noop("not yet due"),
+    Status.DUE: gettext_noop("to do"),
+    Status.FULFILLED: gettext_noop("on time"),
+    Status.FULFILLED_LATE: gettext_noop("fulfilled late"),
+    Status.OVERDUE: gettext_noop("overdue"),
+    Status.WAIVED: gettext_noop("waived"),
+    Status.SUSPENDED: gettext_noop("suspended"),
+}
+
+
+# --- the gate and the status as conditions ---------------------------------------------------------------------------
+
+
+def visible_q(seat: Seat) -> Q:
+    """Return the condition "a party of the duty is in what the seat may see"."""
+    ids = accounts.visible_organisation_ids(seat)
+    return Q(debtor__in=ids) | Q(creditor__in=ids)
+
+
+def status_q(status: Status, at: datetime) -> Q:
+    """Return `domain.status.status_of(...) == status` as a condition; a property test holds the two together."""
+    fulfilled = Q(fulfilled_at__lte=at)
+    if status is Status.FULFILLED:
+        return fulfilled & Q(fulfilled_at__lt=F("due_at"))
+    if status is Status.FULFILLED_LATE:
+        return fulfilled & Q(fulfilled_at__gte=F("due_at"))
+    open_ = Q(fulfilled_at__isnull=True) | Q(fulfilled_at__gt=at)
+    if status is Status.WAIVED:
+        return open_ & Q(waived_at__lte=at)
+    open_ &= Q(waived_at__isnull=True) | Q(waived_at__gt=at)
+    if status is Status.SUSPENDED:
+        return open_ & Q(suspended_from__lte=at) & (Q(suspended_until__isnull=True) | Q(suspended_until__gt=at))
+    open_ &= Q(suspended_from__isnull=True) | Q(suspended_from__gt=at) | Q(suspended_until__lte=at)
+    if status is Status.NOT_YET_DUE:
+        return open_ & Q(opens_at__gt=at)
+    return open_ & Q(opens_at__lte=at) & (Q(due_at__gt=at) if status is Status.DUE else Q(due_at__lte=at))
+
+
+def _with_status(duties: Iterable[Duty], at: datetime) -> list[Duty]:
+    found = list(duties)
+    for duty in found:
+        duty.status = duty.status_at(at)  # type: ignore[attr-defined]
+        duty.status_name = gettext(STATUS_NAMES[duty.status])  # type: ignore[attr-defined]
+    return found
+
+
+def _shown() -> QuerySet[Duty]:
+    return Duty.objects.select_related(*RELATED).defer(*HEAVY)
+
+
+# --- the desk --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Open duties of one organisation, soonest first, each list cut at the limit; `counts` are of all, uncut."""
+
+    overdue: list[Duty]
+    due: list[Duty]
+    upcoming: list[Duty]
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def owed_by(seat: Seat, at: datetime, limit: int = 10) -> Desk:
+    """Return what the seat's own organisation owes: overdue, to do, coming next."""
+    return _desk(seat, Q(debtor=seat.organisation_id), at, limit)
+
+
+def awaited_by(seat: Seat, at: datetime, limit: int = 10) -> Desk:
+    """Return what the seat's own organisation waits for: overdue, to come, coming next."""
+    return _desk(seat, Q(creditor=seat.organisation_id), at, limit)
+
+
+def _desk(seat: Seat, side: Q, at: datetime, limit: int) -> Desk:
+    mine = side & visible_q(seat)
+    conditions = {s: status_q(s, at) for s in (Status.OVERDUE, Status.DUE, Status.NOT_YET_DUE)}
+    lists = [
+        _with_status(_shown().filter(mine, condition).order_by("due_at", "id")[:limit], at)
+        for condition in conditions.values()
+    ]
+    counts = Duty.objects.filter(mine).aggregate(**{s.value: Count("id", filter=c) for s, c in conditions.items()})
+    return Desk(lists[0], lists[1], lists[2], counts)
+
+
+def recent(seat: Seat, at: datetime, limit: int = 10) -> list[Duty]:
+    """Return the duties of the seat's own organisation, owed or awaited, fulfilled most recently."""
+    found: dict[int, Duty] = {}
+    for side in ("debtor", "creditor"):
+        mine = _shown().filter(visible_q(seat), **{side: seat.organisation_id}, fulfilled_at__lte=at)
+        found |= {d.pk: d for d in mine.order_by("-fulfilled_at")[:limit]}
+    ordered = sorted(found.values(), key=lambda d: (d.fulfilled_at, d.pk), reverse=True)
+    return _with_status(ordered[:limit], at)
+
+
+# --- one duty --------------------------------------------------------------------------------------------------------
+
+
+def duty_for(seat: Seat | None, reference: str | int, *, at: datetime | None = None, for_update: bool = False) -> Duty:
+    """Return one duty by its reference or its number: the one gate. No seat means the system itself.
+
+    Raises:
+        NotFound: it does not exist, or the seat may not see it.
+    """
+    duties = Duty.objects.select_related(*RELATED).defer(*HEAVY[1:])
+    if for_update:
+        duties = duties.select_for_update(of=("self",))
+    if seat is not None:
+        duties = duties.filter(visible_q(seat))
+    text = str(reference)
+    numbered = text.isascii() and text.isdigit() and len(text) < 19
+    duty = duties.filter(pk=int(text)).first() if numbered else duties.filter(reference=text).first()
+    if duty is None:
+        raise NotFound
+    if at is not None:
+        _with_status([duty], at)
+    return duty
+
+
+def duties_by_reference(seat: Seat | None, references: Sequence[str], at: datetime) -> list[Duty]:
+    """Return the visible duties among the references, in the order of the references."""
+    found = _shown().filter(reference__in=references)
+    if seat is not None:
+        found = found.filter(visible_q(seat))
+    place = {reference: i for i, reference in enumerate(references)}
+    return sorted(_with_status(found, at), key=lambda d: place[d.reference])
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryItem:
+    """One fact of a duty's life: `kind` is made, opened, due, version, withdrawal, returned, waiver, suspension, or a
+    journal code; `dispatch` is set where one is behind it."""
+
+    at: datetime
+    kind: str
+    text: str
+    actor: str = ""
+    reason: str = ""
+    dispatch: Any = None
+
+
+def duty_history(seat: Seat, duty: Duty, at: datetime) -> list[HistoryItem]:
+    """Return the facts of the duty up to the moment, oldest first. The caller has passed `duty_for`."""
+    items = [
+        HistoryItem(duty.made_at, "made", gettext("The duty was made from the regulation.")),
+        HistoryItem(duty.opens_at, "opened", gettext("The period ended; the duty may be fulfilled.")),
+        HistoryItem(duty.due_at, "due", gettext("From here on it is late.")),
+    ]
+    for link in duty.links.select_related("dispatch__sender").defer("dispatch__signed").order_by("sent_at", "id"):
+        text = gettext("Dispatch sent.") if link.part == "version" else gettext("Dispatch withdrawn.")
+        items.append(HistoryItem(link.sent_at, link.part, text, link.dispatch.sender.name, dispatch=link.dispatch))
+        if link.returned_at is not None:
+            text = gettext("Dispatch returned.")
+            items.append(HistoryItem(link.returned_at, "returned", text, duty.creditor.name, dispatch=link.dispatch))
+    for e in duty.exemptions.select_related("decided_by__person", "decided_by__organisation").order_by("id"):
+        text = gettext("The duty was waived.") if e.kind == "waiver" else gettext("The duty was suspended.")
+        items.append(HistoryItem(e.decided_at, e.kind, text, e.decided_by.journal_name, e.reason))
+    texts = {
+        "duties.duty.discharged": gettext("The duty was fulfilled."),
+        "duties.duty.reopened": gettext("The duty was opened again."),
+    }
+    items += [HistoryItem(e.at, e.code, texts[e.code]) for e in entries_about(duty) if e.code in texts]
+    return sorted((i for i in items if i.at <= at), key=lambda i: i.at)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownStep:
+    """One step of the explanation in the reader's language; `skipped` are (day, name)."""
+
+    number: int
+    text: str
+    clause: str
+    result: str
+    skipped: list[tuple[date, str]]
+
+
+def explanation_of(duty: Duty) -> list[ShownStep]:
+    """Return why the duty is due then, step by step."""
+    return shown_steps(duty.explanation)
+
+
+def shown_steps(steps: Iterable[Mapping[str, Any]]) -> list[ShownStep]:
+    """Return stored steps as sentences: dates as 06/03/2026, instants as 17:00 06/03/2026 in Viet Nam."""
+    return [
+        ShownStep(
+            number,
+            gettext(step["message"]) % {k: shown_value(v) for k, v in step["facts"].items()},
+            step["clause"],
+            shown_value(step["result"]),
+            [(date.fromisoformat(d["on"]), gettext(d["name"])) for d in step["skipped"]],
+        )
+        for number, step in enumerate(steps, 1)
+    ]
+
+
+def shown_value(value: Any) -> Any:
+    """Return an ISO date or instant as people write it; anything else unchanged."""
+    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d", value):
+        return value
+    try:
+        if len(value) == len("2026-03-06"):
+            return f"{date.fromisoformat(value):%d/%m/%Y}"
+        return f"{datetime.fromisoformat(value).astimezone(VIET_NAM):%H:%M %d/%m/%Y}"
+    except ValueError:
+        return value
+
+
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+SORTS = {
+    "due": ("due_at", "id"),
+    "-due": ("-due_at", "-id"),
+    "debtor": ("debtor__name_sort", "due_at", "id"),
+    "creditor": ("creditor__name_sort", "due_at", "id"),
+    "period": ("period_to", "due_at", "id"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a list of duties is narrowed to; empty means everything. `direction` is owed, awaited or empty."""
+
+    instrument_key: str = ""
+    rule_key: str = ""
+    pair_id: int | None = None
+    debtor_id: int | None = None
+    creditor_id: int | None = None
+    status: str = ""
+    direction: str = ""
+    first: date | None = None  # last day of the period, inclusive
+    last: date | None = None  # inclusive
+    ids: tuple[int, ...] = ()
+    text: str = ""  # in the names of the two bodies, without marks
+    sort: str = "due"
+
+
+def duty_rows(seat: Seat, filters: Filters, at: datetime) -> QuerySet[Duty]:
+    """Return the visible duties that meet the filters, in their order, without status; for pages and exports."""
+    found = _shown().filter(visible_q(seat))
+    exact = {
+        "rule__instrument__key": filters.instrument_key,
+        "rule__key": filters.rule_key,
+        "pair": filters.pair_id,
+        "debtor": filters.debtor_id,
+        "creditor": filters.creditor_id,
+        "period_to__gte": filters.first,
+        "period_to__lte": filters.last,
+        "id__in": filters.ids,
+    }
+    found = found.filter(**{k: v for k, v in exact.items() if v})
+    if filters.direction in {"owed", "awaited"}:
+        found = found.filter(**{"debtor" if filters.direction == "owed" else "creditor": seat.organisation_id})
+    if filters.status in set(Status):
+        found = found.filter(status_q(Status(filters.status), at))
+    if filters.text:
+        part = fold(filters.text)
+        found = found.filter(Q(debtor__name_folded__contains=part) | Q(creditor__name_folded__contains=part))
+    return found.order_by(*SORTS.get(filters.sort, SORTS["due"]))
+
+
+def duties_for(seat: Seat, filters: Filters, page: int | str | None, at: datetime) -> Page:
+    """Return one page (50) of the visible duties that meet the filters, with status."""
+    shown = Paginator(duty_rows(seat, filters, at), PAGE).get_page(page)
+    shown.object_list = _with_status(shown.object_list, at)
+    return shown
+
+
+def duties_with_status(seat: Seat, filters: Filters, at: datetime) -> Iterable[Duty]:
+    """Yield every duty that meets the filters, with status; for a file, read in pieces."""
+    for duty in duty_rows(seat, filters, at).iterator(chunk_size=500):
+        yield from _with_status([duty], at)
+
+
+def calendar_entries(seat: Seat, first: date, last: date, at: datetime) -> list[Duty]:
+    """Return the duties of the seat's own organisation whose last day on time lies in the days, both inclusive.
+
+    Waived duties are left out. `due_at` is exclusive, so a duty due on 6 March has due_at 7 March 00:00 local.
+    """
+    own = Q(debtor=seat.organisation_id) | Q(creditor=seat.organisation_id)
+    window = Q(due_at__gt=at_local(first), due_at__lte=at_local(last + DAY))
+    found = _shown().filter(own, window, visible_q(seat)).exclude(waived_at__lte=at)
+    return _with_status(found.order_by("due_at", "id"), at)
+
+
+# --- the regularity board --------------------------------------------------------------------------------------------
+
+SHAPES = ("missing", "late", "open", "on_time", "exempt", "empty")
+SHAPE_NAMES = {
+    "missing": gettext_noop("missing"),
+    "late": gettext_noop("late"),
+    "open": gettext_noop("still open"),
+    "on_time": gettext_noop("on time"),
+    "exempt": gettext_noop("waived or suspended"),
+    "empty": gettext_noop("nothing owed"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One pair, one direction, one month: `shape` is the worst thing in it (order of SHAPES)."""
+
+    month: int
+    debtor_id: int
+    shape: str
+    counts: Counts
+    first: date  # of the calendar month, for the link to its duties
+    last: date
+
+    @property
+    def shape_name(self) -> str:
+        """The shape in the reader's language."""
+        return gettext(SHAPE_NAMES[self.shape])
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """One direction of a pair: twelve cells and the counts of the year."""
+
+    debtor: Organisation
+    creditor: Organisation
+    cells: list[Cell]
+    counts: Counts
+    longest_silence: Silence | None
+    current_silence: Silence | None
+    sent: int  # days on which something was sent in this direction
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRow:
+    """One pair: the Border Guard's side first; `longest_silence` is the one in both directions together."""
+
+    pair: Pair
+    directions: list[Direction]
+    counts: Counts
+    longest_silence: Silence | None
+    current_silence: Silence | None
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One page of the board. `totals` is over every pair the seat sees, not only those of the page."""
+
+    instrument_key: str
+    year: int
+    months: list[date]
+    rows: list[BoardRow]
+    page: Page
+    totals: dict[str, int]
+    sort: str
+    only: str
+
+
+def board(
+    seat: Seat,
+    instrument_key: str,
+    year: int,
+    at: datetime,
+    page: int | str | None = 1,
+    *,
+    sort: str = "trouble",
+    only: str = "",
+) -> Board:
+    """Return one page (at most 40 pairs) of who sent what to whom in a reporting year.
+
+    A duty stands in the column of the month in which its period ends. Six queries, whatever the number of pairs.
+
+    Args:
+        sort: "trouble" (missing, then late, first), "first" or "second" (by name).
+        only: "missing", "late" or "trouble" keeps only such pairs; empty keeps all.
+    """
+    ids = accounts.visible_organisation_ids(seat)
+    pairs = {
+        p.pk: p
+        for p in Pair.objects.filter(Q(first__in=ids) | Q(second__in=ids), instrument_key=instrument_key)
+        .select_related("first", "second")
+        .order_by("first__name_sort", "second__name_sort", "id")
+    }
+    first, last = date(year, 1, 1), date(year, 12, 31)
+    sums = _sums(pairs, ids, first, last, at)
+    zero = {"missing": 0, "late": 0, "on_time": 0, "open": 0}
+    ordered = [p for p in pairs.values() if p.pk in sums]
+    if sort == "second":
+        ordered.sort(key=lambda p: (p.second.name_sort, p.first.name_sort))
+    elif sort != "first":
+        sort = "trouble"
+        ordered.sort(key=lambda p: (-sums[p.pk]["missing"], -sums[p.pk]["late"]))
+    if only in {"missing", "late"}:
+        ordered = [p for p in ordered if sums[p.pk][only]]
+    elif only == "trouble":
+        ordered = [p for p in ordered if sums[p.pk]["missing"] or sums[p.pk]["late"]]
+    shown = Paginator(ordered, BOARD_PAGE).get_page(page)
+    totals = {k: sum(s[k] for s in sums.values()) for k in zero} | {"pairs": len(sums)}
+    rows = _board_rows(list(shown.object_list), ids, first, last, at)
+    months = [date(year, m, 1) for m in range(1, 13)]
+    return Board(instrument_key, year, months, rows, shown, totals, sort, only)
+
+
+def _sums(
+    pairs: Mapping[int, Pair], ids: frozenset[int], first: date, last: date, at: datetime
+) -> dict[int, dict[str, int]]:
+    """Return the counts of each pair; one aggregate that reads only the board's index."""
+    wanted = {
+        "missing": Status.OVERDUE,
+        "late": Status.FULFILLED_LATE,
+        "on_time": Status.FULFILLED,
+    }
+    counts = {name: Count("id", filter=status_q(s, at)) for name, s in wanted.items()}
+    counts["open"] = Count("id", filter=status_q(Status.DUE, at) | status_q(Status.NOT_YET_DUE, at))
+    instrument_key = next(iter(pairs.values())).instrument_key if pairs else ""
+    found = Duty.objects.filter(pair__instrument_key=instrument_key, period_to__gte=first, period_to__lte=last)
+    rows = found.values("pair_id").annotate(**counts).order_by()
+    return {row["pair_id"]: {name: int(row[name]) for name in counts} for row in rows if row["pair_id"] in pairs}
+
+
+def _month_end(first: date) -> date:
+    return date(first.year + first.month // 12, first.month % 12 + 1, 1) - DAY
+
+
+def _shape(counts: Counts) -> str:
+    if counts.missing:
+        return "missing"
+    if counts.late:
+        return "late"
+    if counts.open:
+        return "open"
+    if counts.on_time:
+        return "on_time"
+    return "exempt" if counts.total else "empty"
+
+
+def _board_rows(pairs: list[Pair], ids: frozenset[int], first: date, last: date, at: datetime) -> list[BoardRow]:
+    found: dict[tuple[int, int], dict[int, list[tuple[Status, bool]]]] = defaultdict(lambda: defaultdict(list))
+    columns = ("opens_at", "due_at", "fulfilled_at", "waived_at", "suspended_from", "suspended_until")
+    rows = Duty.objects.filter(pair__in=pairs, period_to__gte=first, period_to__lte=last)
+    for pair_id, debtor_id, ends, nil, *facts in rows.values_list("pair_id", "debtor_id", "period_to", "nil", *columns):
+        found[pair_id, debtor_id][ends.month].append((status_of(Facts(*facts), at), nil))
+    until = min(last, local_day(at))
+    sent = _days_of_exchange({(p.first_id, p.second_id) for p in pairs}, first, until) if until >= first else {}
+    result = []
+    for pair in pairs:
+        directions, all_statuses, all_days = [], [], set()
+        for debtor, creditor in ((pair.first, pair.second), (pair.second, pair.first)):
+            by_month = found.get((pair.pk, debtor.pk), {})
+            cells = []
+            for month in range(1, 13):
+                counts = count(by_month.get(month, ()))
+                begins = date(first.year, month, 1)
+                cells.append(Cell(month, debtor.pk, _shape(counts), counts, begins, _month_end(begins)))
+            statuses = [s for month in by_month.values() for s in month]
+            days = sent.get((debtor.pk, creditor.pk), set())
+            longest, current = _longest_and_current(days, first, until)
+            directions.append(Direction(debtor, creditor, cells, count(statuses), longest, current, len(days)))
+            all_statuses += statuses
+            all_days |= days
+        longest, current = _longest_and_current(all_days, first, until)
+        result.append(BoardRow(pair, directions, count(all_statuses), longest, current))
+    return result
+
+
+def _longest_and_current(days: Iterable[date], first: date, last: date) -> tuple[Silence | None, Silence | None]:
+    if last < first:
+        return None, None
+    gaps = gaps_in(days, first=first, last=last)
+    return (gaps[0] if gaps else None), next((g for g in gaps if g.open), None)
+
+
+def _days_of_exchange(
+    pairs: set[tuple[int, int]], first: date, last: date, as_of: datetime | None = None
+) -> dict[tuple[int, int], set[date]]:
+    """Return per (sender, recipient), both directions, the local days on which something was sent; withdrawals aside."""
+    firsts, seconds = {a for a, _ in pairs}, {b for _, b in pairs}
+    between = Q(sender_id_copy__in=firsts, organisation__in=seconds) | Q(
+        sender_id_copy__in=seconds, organisation__in=firsts
+    )
+    rows = Addressee.objects.filter(between, sent_at__gte=at_local(first), sent_at__lt=at_local(last + DAY))
+    if as_of is not None:
+        rows = rows.filter(sent_at__lte=as_of)
+    rows = rows.exclude(dispatch__kind=Kind.WITHDRAWAL)
+    found: dict[tuple[int, int], set[date]] = defaultdict(set)
+    for sender, recipient, sent_at in rows.values_list("sender_id_copy", "organisation_id", "sent_at"):
+        found[sender, recipient].add(local_day(sent_at))
+    return found
+
+
+def board_years(seat: Seat, instrument_key: str) -> list[int]:
+    """Return the years for which the instrument has duties the seat may see, newest first."""
+    days = Duty.objects.filter(visible_q(seat), pair__instrument_key=instrument_key).dates("period_to", "year")
+    return sorted((d.year for d in days), reverse=True)
+
+
+# --- for the review --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PunctualityRow:
+    """Counts of one group and the duties behind each number; what the group does not tell apart is None."""
+
+    debtor_id: int | None
+    creditor_id: int | None
+    rule_key: str | None
+    month: date | None
+    counts: Counts
+    duty_ids: dict[str, list[int]]  # by status value
+
+
+GROUPS = ("debtor", "creditor", "rule", "month")
+
+
+def punctuality(
+    instrument_key: str,
+    *,
+    first: date,
+    last: date,
+    at: datetime,
+    by: Sequence[str] = ("debtor", "creditor", "rule"),
+    pair_with: int | None = None,
+) -> list[PunctualityRow]:
+    """Return expected, received, on time, late, missing and nil per group, for periods that end in the window.
+
+    No gate: for the review and for figures, whose own pages have one. One query.
+
+    Args:
+        first, last: local days, inclusive, of the period's last day.
+        at: the moment of the statuses.
+        by: any of "debtor", "creditor", "rule", "month" (first day of the month in which the period ends).
+        pair_with: only duties of which this organisation is debtor or creditor.
+    """
+    unknown = set(by) - set(GROUPS)
+    if unknown:
+        raise ValueError(f"by: {sorted(unknown)} not in {GROUPS}")
+    rows = Duty.objects.filter(pair__instrument_key=instrument_key, period_to__gte=first, period_to__lte=last)
+    if pair_with is not None:
+        rows = rows.filter(Q(debtor=pair_with) | Q(creditor=pair_with))
+    columns = ("opens_at", "due_at", "fulfilled_at", "waived_at", "suspended_from", "suspended_until")
+    groups: dict[tuple[Any, ...], list[tuple[Status, bool, int]]] = defaultdict(list)
+    found = rows.order_by("debtor__name_sort", "creditor__name_sort", "rule__key", "period_to", "id")
+    values = found.values_list("id", "debtor_id", "creditor_id", "rule__key", "period_to", "nil", *columns)
+    for pk, debtor, creditor, rule, ends, nil, *facts in values.iterator(chunk_size=5000):
+        parts = {"debtor": debtor, "creditor": creditor, "rule": rule, "month": ends.replace(day=1)}
+        key = tuple(parts[g] if g in by else None for g in GROUPS)
+        groups[key].append((status_of(Facts(*facts), at), nil, pk))
+    result = []
+    for (debtor, creditor, rule, month), duties in groups.items():
+        ids: dict[str, list[int]] = defaultdict(list)
+        for status, _, pk in duties:
+            ids[status.value].append(pk)
+        counts = count((status, nil) for status, nil, _ in duties)
+        result.append(PunctualityRow(debtor, creditor, rule, month, counts, dict(ids)))
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class PairSilence:
+    """One direction of a pair (both None: the two directions together): its gaps from the threshold on, longest first."""
+
+    pair_id: int
+    sender_id: int | None
+    recipient_id: int | None
+    gaps: list[Silence]
+    longest: Silence | None
+    current: Silence | None
+    days_of_exchange: int
+
+
+def silences(
+    instrument_key: str, *, first: date, last: date, as_of: datetime, threshold_days: int = 1
+) -> list[PairSilence]:
+    """Return the silences of every pair of the instrument, per direction and together; no gate, for the review.
+
+    Only directions in which something was owed in the window are judged: nobody is silent who owes nothing. The window
+    ends at the earlier of `last` and the local day of `as_of`. Three queries.
+    """
+    until = min(last, local_day(as_of))
+    if until < first:
+        return []
+    owed = set(
+        Duty.objects.filter(pair__instrument_key=instrument_key, period_to__gte=first, period_to__lte=last)
+        .values_list("pair_id", "debtor_id", "creditor_id")
+        .distinct()
+        .order_by()
+    )
+    sent = _days_of_exchange({(d, c) for _, d, c in owed}, first, until, as_of)
+    together: dict[int, set[date]] = defaultdict(set)
+    for pair_id, debtor, creditor in owed:
+        together[pair_id] |= sent.get((debtor, creditor), set()) | sent.get((creditor, debtor), set())
+    result = []
+    for pair_id, debtor, creditor in sorted(owed):
+        result.append(
+            _pair_silence(pair_id, debtor, creditor, sent.get((debtor, creditor), set()), first, until, threshold_days)
+        )
+    result += [_pair_silence(p, None, None, d, first, until, threshold_days) for p, d in sorted(together.items())]
+    return result
+
+
+def _pair_silence(
+    pair_id: int, sender: int | None, recipient: int | None, days: set[date], first: date, last: date, threshold: int
+) -> PairSilence:
+    found = gaps_in(days, first=first, last=last)
+    current = next((g for g in found if g.open), None)
+    over = [g for g in found if g.days >= threshold]
+    return PairSilence(pair_id, sender, recipient, over, found[0] if found else None, current, len(days))
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateRequest:
+    """The same bodies owe a report of the same period under several instruments: the duties that ask it."""
+
+    debtor_id: int
+    creditor_id: int
+    period_from: date
+    period_to: date
+    duties: list[Duty]
+
+
+def duplicate_requests(seat: Seat, *, first: date, last: date, at: datetime) -> list[DuplicateRequest]:
+    """Return reports that two regulations ask of the same debtor for the same creditor and the same period."""
+    window = Q(period_to__gte=first, period_to__lte=last, rule__content="report") & visible_q(seat)
+    keys = ("debtor_id", "creditor_id", "period_from", "period_to")
+    groups = (
+        Duty.objects.filter(window)
+        .values(*keys)
+        .annotate(instruments=Count("pair__instrument_key", distinct=True))
+        .filter(instruments__gt=1)
+        .order_by("period_to", "debtor_id", "creditor_id")
+    )
+    wanted: dict[tuple[Any, ...], list[Duty]] = {tuple(g[k] for k in keys): [] for g in groups}
+    if not wanted:
+        return []
+    narrowed = Q(debtor__in={k[0] for k in wanted}, creditor__in={k[1] for k in wanted})
+    for duty in _with_status(_shown().filter(window & narrowed).order_by("rule__instrument__key", "rule__key"), at):
+        key = (duty.debtor_id, duty.creditor_id, duty.period_from, duty.period_to)
+        if key in wanted:
+            wanted[key].append(duty)
+    return [DuplicateRequest(d, c, begins, ends, duties) for (d, c, begins, ends), duties in wanted.items()]
+
+
+def is_superior(organisation_id: int, of: int, on: date) -> bool:
+    """Say whether the organisation stands directly above the other on the day."""
+    return (of, organisation_id) in organisations.superior_pairs([of], on)
