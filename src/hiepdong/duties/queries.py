@@ -447,8 +447,8 @@ def _sums(
     counts["open"] = Count("id", filter=status_q(Status.DUE, at) | status_q(Status.NOT_YET_DUE, at))
     instrument_key = next(iter(pairs.values())).instrument_key if pairs else ""
     found = Duty.objects.filter(pair__instrument_key=instrument_key, period_to__gte=first, period_to__lte=last)
-    rows = found.values("pair_id").annotate(**counts).order_by()
-    return {row["pair_id"]: {name: int(row[name]) for name in counts} for row in rows if row["pair_id"] in pairs}
+    rows: Iterable[Any] = found.values("pair_id").annotate(**counts).order_by()
+    return {row["pair_id"]: {n: row[n] for n in counts} for row in rows if row["pair_id"] in pairs}
 
 
 def _month_end(first: date) -> date:
@@ -506,7 +506,7 @@ def _longest_and_current(days: Iterable[date], first: date, last: date) -> tuple
 def _days_of_exchange(
     pairs: set[tuple[int, int]], first: date, last: date, as_of: datetime | None = None
 ) -> dict[tuple[int, int], set[date]]:
-    """Return per (sender, recipient), both directions, the local days on which something was sent; withdrawals aside."""
+    """Return per (sender, recipient), both directions, the local days on which something but a withdrawal was sent."""
     firsts, seconds = {a for a, _ in pairs}, {b for _, b in pairs}
     between = Q(sender_id_copy__in=firsts, organisation__in=seconds) | Q(
         sender_id_copy__in=seconds, organisation__in=firsts
@@ -590,7 +590,7 @@ def punctuality(
 
 @dataclass(frozen=True, slots=True)
 class PairSilence:
-    """One direction of a pair (both None: the two directions together): its gaps from the threshold on, longest first."""
+    """One direction of a pair (both None: the two directions together): gaps from the threshold on, longest first."""
 
     pair_id: int
     sender_id: int | None
@@ -622,22 +622,23 @@ def silences(
     together: dict[int, set[date]] = defaultdict(set)
     for pair_id, debtor, creditor in owed:
         together[pair_id] |= sent.get((debtor, creditor), set()) | sent.get((creditor, debtor), set())
-    result = []
-    for pair_id, debtor, creditor in sorted(owed):
-        result.append(
-            _pair_silence(pair_id, debtor, creditor, sent.get((debtor, creditor), set()), first, until, threshold_days)
-        )
-    result += [_pair_silence(p, None, None, d, first, until, threshold_days) for p, d in sorted(together.items())]
-    return result
+    window = (first, until)
+    result = [
+        _pair_silence(pair_id, (debtor, creditor), sent.get((debtor, creditor), set()), window, threshold_days)
+        for pair_id, debtor, creditor in sorted(owed)
+    ]
+    return result + [
+        _pair_silence(pair_id, (None, None), days, window, threshold_days) for pair_id, days in sorted(together.items())
+    ]
 
 
 def _pair_silence(
-    pair_id: int, sender: int | None, recipient: int | None, days: set[date], first: date, last: date, threshold: int
+    pair_id: int, way: tuple[int | None, int | None], days: set[date], window: tuple[date, date], threshold: int
 ) -> PairSilence:
-    found = gaps_in(days, first=first, last=last)
+    found = gaps_in(days, first=window[0], last=window[1])
     current = next((g for g in found if g.open), None)
     over = [g for g in found if g.days >= threshold]
-    return PairSilence(pair_id, sender, recipient, over, found[0] if found else None, current, len(days))
+    return PairSilence(pair_id, *way, over, found[0] if found else None, current, len(days))
 
 
 @dataclass(frozen=True, slots=True)
@@ -673,6 +674,15 @@ def duplicate_requests(seat: Seat, *, first: date, last: date, at: datetime) -> 
     return [DuplicateRequest(d, c, begins, ends, duties) for (d, c, begins, ends), duties in wanted.items()]
 
 
-def is_superior(organisation_id: int, of: int, on: date) -> bool:
-    """Say whether the organisation stands directly above the other on the day."""
-    return (of, organisation_id) in organisations.superior_pairs([of], on)
+def may_decide(seat: Seat, duty: Duty, right: str) -> bool:
+    """Say whether the rule lets the seat's organisation decide; `right` is "may_waive" or "may_suspend".
+
+    The rule names "creditor", "debtor" or "superior" (of the debtor, on the last day of the period).
+    """
+    named = set(duty.rule.spec.get(right, ()))
+    mine = seat.organisation_id
+    if ("creditor" in named and mine == duty.creditor_id) or ("debtor" in named and mine == duty.debtor_id):
+        return True
+    if "superior" not in named:
+        return False
+    return (duty.debtor_id, mine) in organisations.superior_pairs([duty.debtor_id], duty.period_to)

@@ -325,16 +325,20 @@ def due_moment(
         due_at = calendar.end_of(last)
     if provisional and not accept_provisional:
         raise CalendarNotVerified(first=start.isoformat(), last=last.isoformat())
-    if not explain:
-        return DueMoment(due_at, last, provisional)
     found = DueMoment(due_at, last, provisional)
-    return found._replace(steps=_steps(deadline, start, event_at, found, calendar, label, first))
+    if not explain:
+        return found
+    steps = _steps(
+        deadline=deadline, start=start, event_at=event_at, found=found, calendar=calendar, label=label, first=first
+    )
+    return found._replace(steps=steps)
 
 
 # --- explaining ------------------------------------------------------------------------------------------------------
 
 
 def _steps(
+    *,
     deadline: Deadline,
     start: date,
     event_at: datetime | None,
