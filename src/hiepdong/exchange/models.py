@@ -90,9 +90,7 @@ class Dispatch(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["sender", "register_year", "register_number"], name="exchange_dispatch_register"
-            ),
+            models.UniqueConstraint(fields=["sender", "register_year", "register_number"], name="exchange_dispatch_register"),
             models.CheckConstraint(condition=Q(kind__in=Kind.values), name="exchange_dispatch_kind"),
             models.CheckConstraint(condition=Q(urgency__in=Urgency.values), name="exchange_dispatch_urgency"),
         ]
@@ -120,9 +118,7 @@ class Addressee(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["dispatch", "organisation"], name="exchange_addressee_once"),
-            models.UniqueConstraint(
-                fields=["sender_id_copy", "organisation", "sequence"], name="exchange_addressee_sequence"
-            ),
+            models.UniqueConstraint(fields=["sender_id_copy", "organisation", "sequence"], name="exchange_addressee_sequence"),
             models.CheckConstraint(
                 condition=Q(acknowledged_at__isnull=True) | Q(returned_at__isnull=True),
                 name="exchange_addressee_one_verdict",

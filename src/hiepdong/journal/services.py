@@ -1,5 +1,6 @@
 """Writing the journal."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +22,21 @@ def record(
         name: how people name the subject; str(subject) is never used.
         facts: small JSON facts (ids as they were, reasons), no personal data.
     """
-    return Entry.objects.create(
+    made = entry(code, subject=subject, actor=actor, at=at, name=name, facts=facts)
+    made.save()
+    return made
+
+
+def record_many(entries: Iterable[Entry]) -> None:
+    """Append entries that a bulk service has filled in, in the caller's transaction."""
+    Entry.objects.bulk_create(entries, batch_size=1000)
+
+
+def entry(
+    code: str, *, subject: models.Model, actor: Any, at: datetime, name: str = "", facts: dict[str, Any] | None = None
+) -> Entry:
+    """Return an entry without saving it, for `record_many`; the arguments are those of `record`."""
+    return Entry(
         code=code,
         at=at,
         subject_kind=subject._meta.label,

@@ -71,9 +71,7 @@ class Superior(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["organisation", "superior", "valid_from"], name="organisations_superior_identity"
-            ),
+            models.UniqueConstraint(fields=["organisation", "superior", "valid_from"], name="organisations_superior_identity"),
         ]
 
 

@@ -79,7 +79,7 @@ def same_territory_pairs(debtor_ids: Collection[int], creditor_ids: Collection[i
         for line in chains.get(debtor, ()):
             for unit in line:  # the creditor's unit is the debtor's or holds it
                 pairs |= {(debtor, c) for c in by_unit.get(unit, ())}
-    own = {}
+    own: dict[int, set[int]] = {}
     for debtor in set(debtor_ids):
         for line in chains.get(debtor, ()):
             own.setdefault(line[0], set()).add(debtor)

@@ -91,7 +91,5 @@ class DutyRule(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["instrument", "key"], name="regulations_dutyrule_key"),
-            models.CheckConstraint(
-                condition=Q(content__in=["report", "notice", "act"]), name="regulations_dutyrule_content"
-            ),
+            models.CheckConstraint(condition=Q(content__in=["report", "notice", "act"]), name="regulations_dutyrule_content"),
         ]

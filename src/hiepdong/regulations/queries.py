@@ -140,5 +140,3 @@ def search_articles(seat: Seat, text: str, *, limit: int = 20) -> list[dict[str,
             if len(found) == limit:
                 break
     return found
-
-

@@ -18,9 +18,7 @@ def holding_on(on: date, prefix: str = "") -> Q:
     )
 
 
-def units_on(
-    on: date, *, level: str = "", parent: Unit | None = None, search: str = "", flag: str = ""
-) -> QuerySet[Unit]:
+def units_on(on: date, *, level: str = "", parent: Unit | None = None, search: str = "", flag: str = "") -> QuerySet[Unit]:
     """Return the units as they stood on the local day, in dictionary order. The search knows no marks."""
     found = Unit.objects.filter(holding_on(on)).select_related("parent", "parent__parent")
     found = found.prefetch_related(Prefetch("flags", UnitFlag.objects.filter(holding_on(on)), to_attr="flags_now"))

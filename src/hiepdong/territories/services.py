@@ -91,7 +91,9 @@ def _counts() -> dict[str, int]:
     }
 
 
-def _unit(code: str, level: str, kind: str, name: str, parent: Unit | None, since: date, until: date | None, source: str) -> Unit:
+def _unit(
+    code: str, level: str, kind: str, name: str, parent: Unit | None, since: date, until: date | None, source: str
+) -> Unit:
     name = nfc(name)
     return Unit(
         code=code,
@@ -198,9 +200,7 @@ def _correct() -> None:
         heir = Unit.objects.get(code=row["successor"], level=Level.DISTRICT, valid_from=OLD_FROM)
         province = Unit.objects.get(code=row["province"], level=Level.PROVINCE, valid_from=OLD_FROM)
         until, source = row["valid_until"], row["source"]
-        district = _unit(
-            row["code"], Level.DISTRICT, row["kind"], row["name"], province, OLD_FROM, until, source
-        )
+        district = _unit(row["code"], Level.DISTRICT, row["kind"], row["name"], province, OLD_FROM, until, source)
         district.save()
         Succession.objects.create(
             predecessor=district, successor=heir, effective_on=until, share=Succession.Share.WHOLE, source=source

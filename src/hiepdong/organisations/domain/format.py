@@ -85,7 +85,11 @@ def check(file_bytes: bytes, name: str, kinds: list[str]) -> tuple[list[Body], l
         for key in raw:
             if key not in KNOWN:
                 near = get_close_matches(key, KNOWN, n=1)
-                bad(f"{path}.{key}", "khóa không có trong định dạng", f"có phải {near[0]}?" if near else ", ".join(sorted(KNOWN)))
+                bad(
+                    f"{path}.{key}",
+                    "khóa không có trong định dạng",
+                    f"có phải {near[0]}?" if near else ", ".join(sorted(KNOWN)),
+                )
         for key in ("key", "kind", "name", "source"):
             if not isinstance(row.get(key), str) or not row[key].strip():
                 bad(f"{path}.{key}", row.get(key, "thiếu"), "chuỗi ký tự trong dấu nháy")

@@ -10,11 +10,25 @@ KEY = r"[a-z0-9][a-z0-9.-]{0,79}"
 CLAUSE = r"[0-9A-Za-z][0-9A-Za-z.đ]{0,19}"
 MONTH_DAY = r"(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 
-ORGANISATION_KINDS = (
-    "party_province party_district party_commune peoples_committee_province peoples_committee_district "
-    "peoples_committee_commune border_guard_party border_guard_command border_station border_gate_command sea_squadron "
-    "military_command department ministry government foreign_counterpart other"
-).split()
+ORGANISATION_KINDS = [
+    "party_province",
+    "party_district",
+    "party_commune",
+    "peoples_committee_province",
+    "peoples_committee_district",
+    "peoples_committee_commune",
+    "border_guard_party",
+    "border_guard_command",
+    "border_station",
+    "border_gate_command",
+    "sea_squadron",
+    "military_command",
+    "department",
+    "ministry",
+    "government",
+    "foreign_counterpart",
+    "other",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +107,7 @@ _DEADLINE_FIELDS: dict[str, Field] = {
     "on_day_off": Field(
         "text", "khi hạn rơi vào ngày nghỉ: giữ nguyên, lùi về trước, chuyển sau", choices=("stay", "previous", "next")
     ),
-    "earliest_working_days": Field(
-        "integer", "ít nhất bấy nhiêu ngày làm việc từ ngày chốt số liệu", least=0, most=60
-    ),
+    "earliest_working_days": Field("integer", "ít nhất bấy nhiêu ngày làm việc từ ngày chốt số liệu", least=0, most=60),
     "latest_day": Field("integer", "không muộn hơn ngày này của tháng; 0 là không đặt", least=0, most=31),
     "clause": Field("text", "điều khoản làm căn cứ, nếu khác điều khoản của nghĩa vụ"),
 }
@@ -104,9 +116,7 @@ DEADLINE = Table(
     "Quy tắc tính hạn.",
     _DEADLINE_FIELDS
     | {
-        "type": Field(
-            "text", _DEADLINE_FIELDS["type"].doc, required=True, choices=_DEADLINE_FIELDS["type"].choices
-        ),
+        "type": Field("text", _DEADLINE_FIELDS["type"].doc, required=True, choices=_DEADLINE_FIELDS["type"].choices),
         "tiers": Field("table of table", "hạn riêng theo loại cơ quan phải gửi", of=TIER),
     },
 )

@@ -13,9 +13,20 @@ from .declaration import REGULATION, Field, Table, schema
 __all__ = ["FAMILIES", "Problem", "Regulation", "check", "schema"]
 
 LONGEST_FILE = 2 * 1024 * 1024
-FAMILIES = (
-    "week month quarter half nine-months year r-rep-month r-rep-quarter r-rep-half r-rep-year r-rep-nine-months month-25"
-).split()
+FAMILIES = [
+    "week",
+    "month",
+    "quarter",
+    "half",
+    "nine-months",
+    "year",
+    "r-rep-month",
+    "r-rep-quarter",
+    "r-rep-half",
+    "r-rep-year",
+    "r-rep-nine-months",
+    "month-25",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +183,13 @@ def _known(value: str, known: set[str], path: str, what: str) -> Iterator[tuple[
 
 def _references(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Check what a single field cannot show: doubles, references, combinations."""
-    for name, key in (("duty", "key"), ("form", "key"), ("field", "key"), ("article", "clause"), ("party", "organisation")):
+    for name, key in (
+        ("duty", "key"),
+        ("form", "key"),
+        ("field", "key"),
+        ("article", "clause"),
+        ("party", "organisation"),
+    ):
         yield from _doubles(data.get(name, []), name, key)
     until = data.get("effective_until")
     if until and until <= data["effective_from"]:
@@ -187,7 +204,11 @@ def _references(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         if family["ends"] != sorted(set(family["ends"])):
             yield f"period_family[{i}].ends", _shown(family["ends"]), "các ngày tăng dần, không lặp"
         if family.get("names") and len(family["names"]) != len(family["ends"]):
-            yield f"period_family[{i}].names", f"{len(family['names'])} tên", f"{len(family['ends'])} tên, mỗi kỳ một tên"
+            yield (
+                f"period_family[{i}].names",
+                f"{len(family['names'])} tên",
+                f"{len(family['ends'])} tên, mỗi kỳ một tên",
+            )
     for i, form in enumerate(data.get("form", []), 1):
         yield from _form(form, fields, f"form[{i}]")
     for i, duty in enumerate(data["duty"], 1):
@@ -291,7 +312,14 @@ def _built(data: dict[str, Any]) -> Regulation:
     forms = []
     for form in data.get("form", []):
         indicators = [
-            {"definition": f"{x['key']}/1", "group": "", "field": "", "aggregate": "sum", "parts_of": "", "required": False}
+            {
+                "definition": f"{x['key']}/1",
+                "group": "",
+                "field": "",
+                "aggregate": "sum",
+                "parts_of": "",
+                "required": False,
+            }
             | x
             for x in form.get("indicator", [])
         ]

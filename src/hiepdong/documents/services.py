@@ -1,0 +1,97 @@
+"""Numbers and files."""
+
+import hashlib
+import os
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+
+from hiepdong.kernel.errors import DomainError, gettext_noop
+
+from .models import File, Series
+
+LARGEST = 50 * 1024 * 1024
+
+
+class FileTooLarge(DomainError):
+    """The file is larger than a node keeps."""
+
+    code = "documents.file_too_large"
+    message = gettext_noop("The file %(name)s has %(size)s bytes.")
+    hint = gettext_noop("A file may have at most 50 MB; split it or lower its resolution.")
+
+
+class FileDamaged(DomainError):
+    """The bytes on the disk are not those that were kept."""
+
+    code = "documents.file_damaged"
+    message = gettext_noop("The file %(name)s on this node is damaged.")
+    hint = gettext_noop("Restore it from the backup, or ask the sender to send it again.")
+
+
+@transaction.atomic
+def take_number(*, organisation_id: int, register: str, year: int) -> int:
+    """Return the next number of the series, starting at 1; it is given back if the caller's transaction fails.
+
+    Two callers at once wait for each other (row lock on PostgreSQL, the write transaction itself on SQLite).
+    """
+    return take_numbers(organisation_id=organisation_id, register=register, year=year, count=1)
+
+
+@transaction.atomic
+def take_numbers(*, organisation_id: int, register: str, year: int, count: int) -> int:
+    """Take `count` numbers in a row and return the first of them."""
+    Series.objects.get_or_create(organisation_id=organisation_id, register=register, year=year)
+    series = Series.objects.select_for_update().get(organisation_id=organisation_id, register=register, year=year)
+    first = series.last_number + 1
+    series.last_number += count
+    series.save(update_fields=["last_number"])
+    return first
+
+
+def path_of(digest: str) -> Path:
+    """Return where the bytes with that SHA-256 are kept."""
+    return Path(settings.MEDIA_ROOT) / digest[:2] / digest
+
+
+@transaction.atomic
+def keep_file(*, data: bytes, name: str, media_type: str, at: datetime) -> File:
+    """Keep bytes once, under their digest; on the disk before the row is committed.
+
+    Raises:
+        FileTooLarge: more than 50 MB.
+    """
+    if len(data) > LARGEST:
+        raise FileTooLarge(name=name[:200], size=len(data))
+    digest = hashlib.sha256(data).hexdigest()
+    target = path_of(digest)
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=target.parent)
+        with os.fdopen(handle, "wb") as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(partial, target)
+    found, _made = File.objects.get_or_create(
+        digest=digest, defaults={"size": len(data), "media_type": media_type, "name": name[:200], "added_at": at}
+    )
+    return found
+
+
+def read_file(file: File) -> bytes:
+    """Return the bytes of a kept file, checked against their digest.
+
+    Raises:
+        FileDamaged: they are missing or changed.
+    """
+    try:
+        data = path_of(file.digest).read_bytes()
+    except OSError as error:
+        raise FileDamaged(name=file.name) from error
+    if hashlib.sha256(data).hexdigest() != file.digest:
+        raise FileDamaged(name=file.name)
+    return data

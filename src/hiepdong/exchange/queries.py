@@ -1,0 +1,264 @@
+"""Reading papers. The gate: a paper is visible when one of its parties is among the seat's visible organisations."""
+
+import json
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+
+from hiepdong.accounts.models import Seat
+from hiepdong.accounts.queries import visible_organisation_ids
+from hiepdong.kernel.errors import NotFound
+from hiepdong.kernel.moments import at_local
+
+from . import search_index, signing
+from .domain.envelope import Content, read_content
+from .models import Addressee, Dispatch, Draft, Receipt
+
+
+def _visible(seat: Seat) -> QuerySet[Dispatch]:
+    ids = visible_organisation_ids(seat)
+    received = Addressee.objects.filter(dispatch=OuterRef("pk"), organisation__in=ids)
+    return Dispatch.objects.filter(Q(sender__in=ids) | Exists(received)).defer("signed")
+
+
+def dispatch_for(seat: Seat, dispatch_uuid: uuid.UUID) -> Dispatch:
+    """Return one paper with its addressees and receipts.
+
+    Raises:
+        NotFound: there is none, or no party of it is visible to the seat.
+    """
+    found = (
+        _visible(seat)
+        .filter(uuid=dispatch_uuid)
+        .select_related("sender", "key", "replaces")
+        .prefetch_related(
+            Prefetch("addressees", Addressee.objects.select_related("organisation").order_by("role", "id")),
+            Prefetch("addressees__receipts", Receipt.objects.select_related("key").order_by("at", "id")),
+            "attachments__file",
+            "replaced_by",
+        )
+        .first()
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
+def content_of(dispatch: Dispatch) -> Content:
+    """Return the signed content; the bytes were verified when they were stored. The caller has passed the gate."""
+    return read_content(signing.payload_of(bytes(dispatch.signed)))
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What checking the stored bytes now says."""
+
+    genuine: bool
+    digest_fits: bool
+    chain_fits: bool
+    error: str
+    checked: str  # the digest
+
+    @property
+    def good(self) -> bool:
+        """Everything fits."""
+        return self.genuine and self.digest_fits and self.chain_fits
+
+
+def verification_of(dispatch: Dispatch) -> Verification:
+    """Verify the bytes of a paper again: signature, digest, and that each chain continues from the paper before."""
+    signed = bytes(dispatch.signed)
+    digest = signing.digest_of(signed)
+    error = ""
+    try:
+        signing.verify(signed, public_jwk=dispatch.key.public_jwk, kid=dispatch.key.kid, typ=signing.DISPATCH_TYPE)
+        genuine = True
+    except signing.BadSignature as bad:
+        genuine, error = False, str(bad)
+    chain = True
+    if genuine:
+        content = read_content(signing.payload_of(signed))
+        before = Q()
+        expected: dict[tuple[str, int], str] = {}
+        for r in content.recipients:
+            if r.sequence > 1:
+                before |= Q(organisation__key=r.organisation, sequence=r.sequence - 1)
+                expected[r.organisation, r.sequence - 1] = r.previous
+        if before:
+            rows = Addressee.objects.filter(before, sender_id_copy=dispatch.sender_id).values_list(
+                "organisation__key", "sequence", "dispatch__digest"
+            )
+            found = {(key, sequence): d for key, sequence, d in rows}
+            chain = all(found.get(k) == v for k, v in expected.items())
+    return Verification(genuine, digest == dispatch.digest, chain, error, digest)
+
+
+def raw_of(seat: Seat, dispatch_uuid: uuid.UUID) -> bytes:
+    """Return the signed bytes as stored."""
+    return bytes(dispatch_for(seat, dispatch_uuid).signed)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterFilter:
+    """What a register page shows; dates are local days, both inclusive."""
+
+    year: int
+    first: date | None = None
+    last: date | None = None
+    other: int | None = None  # the other organisation
+    kind: str = ""
+    state: str = ""  # "waiting", "acknowledged", "returned"
+    sort: str = "-number"  # or "number"
+
+
+def _own(seat: Seat, organisation_id: int) -> None:
+    if organisation_id not in visible_organisation_ids(seat):
+        raise NotFound
+
+
+def register_out(seat: Seat, organisation_id: int, chosen: RegisterFilter) -> QuerySet[Dispatch]:
+    """Return the outgoing register of a visible organisation for a year, by number."""
+    _own(seat, organisation_id)
+    found = Dispatch.objects.filter(sender_id=organisation_id, register_year=chosen.year).defer("signed")
+    found = _between(found, chosen)
+    if chosen.kind:
+        found = found.filter(kind=chosen.kind)
+    if chosen.other:
+        found = found.filter(addressees__organisation_id=chosen.other)
+    if chosen.state:
+        answered = Addressee.objects.filter(_state(chosen.state), dispatch=OuterRef("pk"), role="to")
+        found = found.filter(Exists(answered))
+    order = "register_number" if chosen.sort == "number" else "-register_number"
+    return (
+        found.select_related("sender")
+        .prefetch_related(Prefetch("addressees", Addressee.objects.select_related("organisation").order_by("role", "id")))
+        .order_by(order)
+    )
+
+
+def register_in(seat: Seat, organisation_id: int, chosen: RegisterFilter) -> QuerySet[Addressee]:
+    """Return the incoming register of a visible organisation for a year, by moment of arrival."""
+    _own(seat, organisation_id)
+    found = Addressee.objects.filter(
+        organisation_id=organisation_id,
+        sent_at__gte=at_local(date(chosen.year, 1, 1)),
+        sent_at__lt=at_local(date(chosen.year + 1, 1, 1)),
+    )
+    found = _between(found, chosen)
+    if chosen.kind:
+        found = found.filter(dispatch__kind=chosen.kind)
+    if chosen.other:
+        found = found.filter(sender_id_copy=chosen.other)
+    if chosen.state:
+        found = found.filter(_state(chosen.state))
+    order = ("sent_at", "id") if chosen.sort == "number" else ("-sent_at", "-id")
+    return found.select_related("dispatch", "dispatch__sender", "organisation").defer("dispatch__signed").order_by(*order)
+
+
+def _between[T: QuerySet[Any]](found: T, chosen: RegisterFilter) -> T:
+    if chosen.first:
+        found = found.filter(sent_at__gte=at_local(chosen.first))
+    if chosen.last:
+        found = found.filter(sent_at__lt=at_local(chosen.last + timedelta(days=1)))
+    return found
+
+
+def _state(state: str) -> Q:
+    return {
+        "waiting": Q(acknowledged_at__isnull=True, returned_at__isnull=True),
+        "acknowledged": Q(acknowledged_at__isnull=False),
+        "returned": Q(returned_at__isnull=False),
+    }.get(state, Q())
+
+
+def waiting_for_acknowledgement(seat: Seat, *, at: datetime, limit: int = 20) -> list[Addressee]:
+    """Return papers to the seat's own organisation that nobody has answered, oldest first; sent before `at`."""
+    return list(
+        Addressee.objects.filter(
+            organisation_id=seat.organisation_id,
+            role="to",
+            sent_at__lte=at,
+            acknowledged_at__isnull=True,
+            returned_at__isnull=True,
+        )
+        .select_related("dispatch", "dispatch__sender")
+        .defer("dispatch__signed")
+        .order_by("sent_at")[:limit]
+    )
+
+
+def count_waiting(seat: Seat, *, at: datetime) -> int:
+    """Return how many papers wait for the answer of the seat's own organisation."""
+    return Addressee.objects.filter(
+        organisation_id=seat.organisation_id,
+        role="to",
+        sent_at__lte=at,
+        acknowledged_at__isnull=True,
+        returned_at__isnull=True,
+    ).count()
+
+
+def just_happened(seat: Seat, *, at: datetime, limit: int = 10) -> list[Addressee]:
+    """Return the latest papers to and from the seat's own organisation before `at`, newest first."""
+    own = seat.organisation_id
+    rows = Addressee.objects.filter(sent_at__lte=at).select_related("dispatch", "dispatch__sender", "organisation")
+    rows = rows.defer("dispatch__signed")
+    received = list(rows.filter(organisation_id=own).order_by("-sent_at")[:limit])
+    recent = list(
+        Dispatch.objects.filter(sender_id=own, sent_at__lte=at).order_by("-sent_at").values_list("pk", flat=True)[:limit]
+    )
+    sent = list(rows.filter(dispatch__in=recent, role="to"))
+    return sorted([*received, *sent], key=lambda a: a.sent_at, reverse=True)[:limit]
+
+
+def drafts_for(seat: Seat) -> list[Draft]:
+    """Return the open drafts of the seat's organisation: those before the signer first, then the newest."""
+    found = Draft.objects.filter(
+        organisation_id=seat.organisation_id, sent_as__isnull=True, discarded_at__isnull=True
+    ).select_related("author__person")
+    return sorted(found.order_by("-saved_at")[:100], key=lambda d: d.submitted_at is None)
+
+
+def draft_for(seat: Seat, draft_id: uuid.UUID, *, for_update: bool = False) -> Draft:
+    """Return a draft of the seat's own organisation.
+
+    Raises:
+        NotFound: there is none, or it is another organisation's.
+    """
+    found = Draft.objects.filter(pk=draft_id, organisation_id=seat.organisation_id)
+    if for_update:
+        found = found.select_for_update(of=("self",))
+    draft = found.select_related("organisation", "sent_as").first()
+    if draft is None:
+        raise NotFound
+    return draft
+
+
+def search(seat: Seat, text: str, *, limit: int = 20, before: int | None = None) -> list[Dispatch]:
+    """Return visible papers that hold every word (without marks; the last word as a beginning), newest first."""
+    ids = search_index.matching(text, sorted(visible_organisation_ids(seat)), limit=limit, before=before)
+    found = Dispatch.objects.filter(pk__in=ids).select_related("sender").defer("signed")
+    found = found.prefetch_related(Prefetch("addressees", Addressee.objects.select_related("organisation")))
+    return sorted(found, key=lambda d: d.pk, reverse=True)
+
+
+def gaps(*, sender_id: int, organisation_id: int) -> list[int]:
+    """Return the sequence numbers that are missing between a sender and an addressee."""
+    rows = Addressee.objects.filter(sender_id_copy=sender_id, organisation_id=organisation_id)
+    have = set(rows.values_list("sequence", flat=True))
+    return sorted(set(range(1, max(have, default=0) + 1)) - have)
+
+
+def dispatches_by_ids(seat: Seat, ids: Collection[int]) -> list[Dispatch]:
+    """Return the visible ones among the papers, newest first."""
+    found = _visible(seat).filter(pk__in=ids).select_related("sender").prefetch_related("addressees__organisation")
+    return list(found.order_by("-sent_at"))
+
+
+def payload_text(dispatch: Dispatch) -> str:
+    """Return the signed content as indented JSON, for people who want to see exactly what was signed."""
+    return json.dumps(json.loads(signing.payload_of(bytes(dispatch.signed))), ensure_ascii=False, indent=2)

@@ -1,0 +1,619 @@
+"""Writing papers: drafts, dispatches, receipts. Bytes first: what is signed is stored and never rebuilt."""
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+
+from hiepdong.accounts.domain.permissions import Action
+from hiepdong.accounts.models import Seat
+from hiepdong.accounts.queries import require
+from hiepdong.documents.domain.notation import TYPE_OF_KIND, notation_for
+from hiepdong.documents.models import File
+from hiepdong.documents.services import take_numbers
+from hiepdong.journal.services import entry, record, record_many
+from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
+from hiepdong.kernel.moments import local_day
+from hiepdong.kernel.text import fold, nfc
+from hiepdong.organisations import queries as organisations
+from hiepdong.organisations.models import Organisation
+
+from . import queries, search_index, signing
+from .domain.classified import ClassifiedContent, file_name_bears_mark, refuse_classified
+from .domain.dispatch import AlreadyAnswered, ReasonMissing
+from .domain.envelope import Content, Recipient, as_json, canonical, check_content, receipt_json
+from .models import (
+    Addressee,
+    Attachment,
+    Dispatch,
+    Draft,
+    Kind,
+    Receipt,
+    ReceiptCode,
+    SeparateChannel,
+    SigningKey,
+)
+from .transport import LocalTransport, Transport
+
+TRANSPORT: Transport = LocalTransport()
+OUT = "out"
+
+
+class DraftClosed(DomainError):
+    """The draft was sent or discarded."""
+
+    code = "exchange.draft_closed"
+    message = gettext_noop("This draft was already sent or discarded.")
+    hint = gettext_noop("Open the list of drafts and begin a new one.")
+
+
+class UnknownRecipient(DomainError):
+    """A recipient's key is not known here."""
+
+    code = "exchange.unknown_recipient"
+    message = gettext_noop("There is no organisation %(key)s on this node.")
+    hint = gettext_noop("Choose the recipient from the list.")
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One paper to be signed and sent. The bulk path may say when each `to` recipient answered, for records of the past."""
+
+    kind: str
+    sender: Organisation
+    to: Sequence[Organisation]
+    subject: str
+    sent_at: datetime
+    copies: Sequence[Organisation] = ()
+    body: Mapping[str, Any] = field(default_factory=dict)
+    urgency: str = "ordinary"
+    signer_title: str = ""
+    event_at: datetime | None = None
+    answers: Sequence[str] = ()
+    replaces: Dispatch | None = None
+    replaces_id: str = ""  # uuid of an earlier item of the same batch
+    withdraws: str = ""
+    reason: str = ""
+    files: Sequence[tuple[str, File]] = ()
+    id: str = ""
+    acknowledged_at: datetime | None = None
+    returned_at: datetime | None = None
+    return_reason: str = ""
+    actor: Seat | None = None
+
+
+def ensure_key(*, organisation: Organisation, actor: Seat | None, at: datetime) -> SigningKey:
+    """Return the organisation's signing key that is valid at the moment, making one if there is none."""
+    found = SigningKey.objects.filter(organisation=organisation, valid_until__isnull=True).exclude(private_encrypted="").first()
+    if found is None:
+        fresh = signing.new_key(settings.SECRET_KEY)
+        found = SigningKey.objects.create(
+            organisation=organisation,
+            kid=fresh.kid,
+            public_jwk=fresh.public_jwk,
+            private_encrypted=fresh.private_encrypted,
+            valid_from=at,
+        )
+        record("exchange.key.made", subject=found, actor=actor, at=at, name=organisation.name)
+    return found
+
+
+class _Keys:
+    """The signing keys of a batch, each read once."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+        self._keys: dict[int, SigningKey] = {}
+
+    def of(self, organisation: Organisation) -> SigningKey:
+        found = self._keys.get(organisation.pk)
+        if found is None:
+            found = self._keys[organisation.pk] = ensure_key(organisation=organisation, actor=None, at=self._at)
+        return found
+
+    def sign(self, payload: bytes, organisation: Organisation, typ: str) -> tuple[bytes, SigningKey]:
+        key = self.of(organisation)
+        signed = signing.sign(
+            payload, kid=key.kid, private_encrypted=key.private_encrypted, secret=settings.SECRET_KEY, typ=typ
+        )
+        return signed, key
+
+
+def _texts_of(item: Outgoing) -> Iterable[str]:
+    yield item.subject
+    yield item.reason
+    todo: list[Any] = [item.body]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            todo += value.values()
+        elif isinstance(value, list | tuple):
+            todo += value
+
+
+def _refuse(item: Outgoing) -> None:
+    refuse_classified(*_texts_of(item))
+    if any(file_name_bears_mark(name) for name, _ in item.files):
+        raise ClassifiedContent
+
+
+@transaction.atomic
+def send(*, item: Outgoing, actor: Seat, at: datetime) -> Dispatch:
+    """Sign, number, store and deliver one paper of the actor's organisation.
+
+    Raises:
+        NotAllowed: the seat may not send for that organisation.
+        ClassifiedContent: a secrecy mark; nothing is kept.
+        InvalidContent: what is wrong, where, and what is accepted.
+    """
+    require(actor, Action.SEND, organisation_id=item.sender.pk)
+    if item.replaces is not None and item.replaces.sender_id != item.sender.pk:
+        raise NotFound
+    item = replace(item, actor=actor, sent_at=at, signer_title=item.signer_title or actor.title)
+    return send_many(items=[item], actor=actor, at=at)[0]
+
+
+@transaction.atomic
+def send_many(*, items: Sequence[Outgoing], actor: Seat | None, at: datetime) -> list[Dispatch]:
+    """Sign, number, store and deliver papers in one transaction, each at its own `sent_at`.
+
+    Everything that holds for one holds here: numbers without holes in the sender's register of the year, sequences
+    and digest chains per sender and addressee, signed receipts. Papers of one sender must be given in the order of
+    `sent_at`. `at` is when this node stores them (`entered_at`).
+    """
+    for item in items:
+        _refuse(item)
+    keys = _Keys(at)
+    senders = {i.sender.pk for i in items}
+    list(Organisation.objects.select_for_update(no_key=True).filter(pk__in=senders).order_by("pk").values_list("pk"))
+    numbers = _numbers(items)
+    chains = _Chains(senders)
+    rows: list[Dispatch] = []
+    plans: list[list[tuple[Organisation, str, int, str]]] = []
+    by_uuid: dict[str, Dispatch] = {}
+    for item in items:
+        year = local_day(item.sent_at).year
+        number = numbers[item.sender.pk, year].pop(0)
+        plan = [(o, "to", *chains.next(item.sender.pk, o.pk)) for o in item.to]
+        plan += [(o, "copy", *chains.next(item.sender.pk, o.pk)) for o in item.copies]
+        replaces = item.replaces or by_uuid.get(item.replaces_id)
+        content = _content(item, plan, year, number, replaces)
+        check_content(content)
+        signed, key = keys.sign(canonical(as_json(content)), item.sender, signing.DISPATCH_TYPE)
+        digest = signing.digest_of(signed)
+        for organisation, _role, _sequence, _previous in plan:
+            chains.append(item.sender.pk, organisation.pk, digest)
+        dispatch = Dispatch(
+            uuid=uuid.UUID(content.id),
+            sender=item.sender,
+            kind=item.kind,
+            urgency=item.urgency,
+            register_year=year,
+            register_number=number,
+            notation=content.notation,
+            subject=nfc(item.subject),
+            subject_folded=fold(item.subject)[:300],
+            sent_at=item.sent_at.replace(microsecond=0),
+            event_at=item.event_at,
+            entered_at=at,
+            answers=list(item.answers),
+            replaces=replaces if replaces is None or replaces.pk else None,
+            signed=signed,
+            digest=digest,
+            key=key,
+            signer_title=item.signer_title,
+        )
+        by_uuid[content.id] = dispatch
+        rows.append(dispatch)
+        plans.append(plan)
+    Dispatch.objects.bulk_create(rows, batch_size=500)
+    _link_replacements(items, rows, by_uuid)
+    _deliver(items, rows, plans, keys)
+    _index(items, rows, plans)
+    return rows
+
+
+def _numbers(items: Sequence[Outgoing]) -> dict[tuple[int, int], list[int]]:
+    wanted: dict[tuple[int, int], int] = {}
+    for item in items:
+        key = (item.sender.pk, local_day(item.sent_at).year)
+        wanted[key] = wanted.get(key, 0) + 1
+    found = {}
+    for (organisation, year), count in sorted(wanted.items()):
+        first = take_numbers(organisation_id=organisation, register=OUT, year=year, count=count)
+        found[organisation, year] = list(range(first, first + count))
+    return found
+
+
+class _Chains:
+    """Sequence numbers and last digests per sender and addressee; the senders' rows are locked by the caller."""
+
+    def __init__(self, senders: set[int]) -> None:
+        self._last: dict[tuple[int, int], tuple[int, str]] = {}
+        tops = (
+            Addressee.objects.filter(sender_id_copy__in=senders)
+            .values("sender_id_copy", "organisation_id")
+            .annotate(top=Max("sequence"))
+        )
+        self._tops = {(t["sender_id_copy"], t["organisation_id"]): t["top"] for t in tops}
+
+    def next(self, sender: int, recipient: int) -> tuple[int, str]:
+        """Return the next sequence number and the digest of the dispatch before it ("" for the first)."""
+        key = (sender, recipient)
+        if key not in self._last:
+            top = self._tops.get(key)
+            digest = ""
+            if top is not None:
+                last = (
+                    Addressee.objects.select_related("dispatch")
+                    .only("dispatch__digest")
+                    .get(sender_id_copy=sender, organisation_id=recipient, sequence=top)
+                )
+                digest = last.dispatch.digest
+            self._last[key] = (top or 0, digest)
+        sequence, digest = self._last[key]
+        return sequence + 1, digest
+
+    def append(self, sender: int, recipient: int, digest: str) -> None:
+        """Remember a dispatch as the last one of its chain."""
+        self._last[sender, recipient] = (self._last[sender, recipient][0] + 1, digest)
+
+
+def _content(
+    item: Outgoing, plan: list[tuple[Organisation, str, int, str]], year: int, number: int, replaces: Dispatch | None
+) -> Content:
+    notation = notation_for(item.sender.kind, item.sender.notation or "VP", TYPE_OF_KIND.get(item.kind, "TB"), number)
+    return Content(
+        id=item.id or str(uuid.uuid4()),
+        kind=item.kind,
+        sender=item.sender.key,
+        subject=item.subject,
+        recipients=tuple(Recipient(o.key, role, sequence, previous) for o, role, sequence, previous in plan),
+        sent_at=item.sent_at,
+        body=item.body,
+        urgency=item.urgency,
+        signer_title=item.signer_title,
+        year=year,
+        number=number,
+        notation=notation,
+        event_at=item.event_at,
+        answers=tuple(item.answers),
+        replaces=str(replaces.uuid) if replaces else "",
+        withdraws=item.withdraws,
+        reason=item.reason,
+        attachments=tuple(
+            {"name": name, "digest": f.digest, "size": f.size, "media_type": f.media_type} for name, f in item.files
+        ),
+    )
+
+
+def _link_replacements(items: Sequence[Outgoing], rows: list[Dispatch], by_uuid: dict[str, Dispatch]) -> None:
+    late = []
+    for item, row in zip(items, rows, strict=True):
+        if row.replaces_id is None and item.replaces_id in by_uuid:
+            row.replaces = by_uuid[item.replaces_id]
+            late.append(row)
+    if late:
+        Dispatch.objects.bulk_update(late, ["replaces"], batch_size=500)
+
+
+def _deliver(
+    items: Sequence[Outgoing], rows: list[Dispatch], plans: list[list[tuple[Organisation, str, int, str]]], keys: _Keys
+) -> None:
+    """Store addressees with their receipts, and the journal of sending, arriving and answering."""
+    addressees: list[Addressee] = []
+    verdicts: list[tuple[Outgoing, Organisation, Addressee]] = []
+    attachments: list[Attachment] = []
+    for item, row, plan in zip(items, rows, plans, strict=True):
+        fresh = [
+            Addressee(
+                dispatch=row,
+                organisation=o,
+                role=role,
+                sender_id_copy=row.sender_id,
+                sequence=sequence,
+                previous_digest=previous,
+                sent_at=row.sent_at,
+            )
+            for o, role, sequence, previous in plan
+        ]
+        for addressee, arrived_at in TRANSPORT.carry(row, fresh, at=row.sent_at):
+            addressee.arrived_at = arrived_at
+            if addressee.role == "to":
+                addressee.acknowledged_at = item.acknowledged_at if item.returned_at is None else None
+                addressee.returned_at = item.returned_at
+                addressee.return_reason = nfc(item.return_reason) if item.returned_at else ""
+        addressees += fresh
+        verdicts += [(item, a.organisation, a) for a in fresh]
+        attachments += [Attachment(dispatch=row, file=f, name=name[:200]) for name, f in item.files]
+    Addressee.objects.bulk_create(addressees, batch_size=1000)
+    Attachment.objects.bulk_create(attachments, batch_size=1000)
+    receipts, entries = [], []
+    for item, row in zip(items, rows, strict=True):
+        facts: dict[str, Any] = {"uuid": str(row.uuid), "answers": row.answers}
+        if item.withdraws:
+            facts["withdraws"] = item.withdraws
+        name = f"{row.notation} {row.subject}"
+        entries.append(entry("exchange.dispatch.sent", subject=row, actor=item.actor, at=row.sent_at, name=name, facts=facts))
+    for _item, organisation, a in verdicts:
+        moments = [(ReceiptCode.ARRIVED, a.arrived_at, "")]
+        moments += [
+            (ReceiptCode.ACKNOWLEDGED, a.acknowledged_at, ""),
+            (ReceiptCode.RETURNED, a.returned_at, a.return_reason),
+        ]
+        for code, moment, reason in moments:
+            if moment is None:
+                continue
+            receipts.append(_receipt(a, organisation, code, moment, reason, keys))
+            if code != ReceiptCode.ARRIVED:
+                facts = {"uuid": str(a.dispatch.uuid), "organisation": organisation.key, "reason": reason}
+                entries.append(
+                    entry(
+                        f"exchange.dispatch.{code.value}",
+                        subject=a.dispatch,
+                        actor=None,
+                        at=moment,
+                        name=a.dispatch.notation,
+                        facts=facts,
+                    )
+                )
+    Receipt.objects.bulk_create(receipts, batch_size=1000)
+    record_many(sorted(entries, key=lambda e: e.at))
+
+
+def _receipt(
+    addressee: Addressee, organisation: Organisation, code: ReceiptCode, at: datetime, reason: str, keys: _Keys
+) -> Receipt:
+    payload = receipt_json(
+        dispatch_digest=addressee.dispatch.digest,
+        dispatch_id=str(addressee.dispatch.uuid),
+        organisation=organisation.key,
+        code=code.value,
+        at=at,
+        reason=reason,
+    )
+    signed, key = keys.sign(canonical(payload), organisation, signing.RECEIPT_TYPE)
+    return Receipt(
+        addressee=addressee, code=code, reason=reason, at=at, signed=signed, digest=signing.digest_of(signed), key=key
+    )
+
+
+def _index(items: Sequence[Outgoing], rows: list[Dispatch], plans: list[list[tuple[Organisation, str, int, str]]]) -> None:
+    search_index.add(
+        (
+            row.pk,
+            " ".join([row.subject, row.notation, item.sender.name, *(o.name for o, *_ in plan), *_texts_of(item)]),
+            {row.sender_id, *(o.pk for o, *_ in plan)},
+        )
+        for item, row, plan in zip(items, rows, plans, strict=True)
+    )
+
+
+@transaction.atomic
+def acknowledge(*, dispatch_uuid: uuid.UUID, actor: Seat, at: datetime) -> Addressee:
+    """Confirm, for the actor's organisation, that the paper was received and read; a signed receipt goes back."""
+    require(actor, Action.ACKNOWLEDGE)
+    return _answer(dispatch_uuid, actor, at, ReceiptCode.ACKNOWLEDGED, "")
+
+
+@transaction.atomic
+def return_dispatch(*, dispatch_uuid: uuid.UUID, reason: str, actor: Seat, at: datetime) -> Addressee:
+    """Send the paper back with a reason; what it was to fulfil is open again.
+
+    Raises:
+        ReasonMissing: the reason is empty.
+        AlreadyAnswered: acknowledged or returned before.
+    """
+    require(actor, Action.RETURN)
+    if not reason.strip():
+        raise ReasonMissing
+    refuse_classified(reason)
+    return _answer(dispatch_uuid, actor, at, ReceiptCode.RETURNED, nfc(reason.strip()))
+
+
+def _answer(dispatch_uuid: uuid.UUID, actor: Seat, at: datetime, code: ReceiptCode, reason: str) -> Addressee:
+    dispatch = queries.dispatch_for(actor, dispatch_uuid)
+    addressee = (
+        Addressee.objects.select_for_update(of=("self",))
+        .select_related("dispatch", "organisation")
+        .filter(dispatch=dispatch, organisation_id=actor.organisation_id)
+        .first()
+    )
+    if addressee is None:
+        raise NotFound
+    answered = addressee.acknowledged_at or addressee.returned_at
+    if answered is not None:
+        if code == ReceiptCode.ACKNOWLEDGED and addressee.acknowledged_at:
+            return addressee
+        raise AlreadyAnswered(at=local_day(answered).strftime("%d/%m/%Y"))
+    if code == ReceiptCode.ACKNOWLEDGED:
+        addressee.acknowledged_at = at
+    else:
+        addressee.returned_at, addressee.return_reason = at, reason
+    addressee.save(update_fields=["acknowledged_at", "returned_at", "return_reason"])
+    _receipt(addressee, addressee.organisation, code, at, reason, _Keys(at)).save()
+    facts = {"uuid": str(dispatch.uuid), "organisation": addressee.organisation.key, "reason": reason}
+    record(f"exchange.dispatch.{code.value}", subject=dispatch, actor=actor, at=at, name=dispatch.notation, facts=facts)
+    return addressee
+
+
+@transaction.atomic
+def withdraw(*, dispatch_uuid: uuid.UUID, reason: str, actor: Seat, at: datetime) -> Dispatch:
+    """Take a paper back by a dispatch of its own, to the same recipients; the paper itself stays readable.
+
+    Raises:
+        ReasonMissing: the reason is empty.
+    """
+    require(actor, Action.SEND)
+    dispatch = queries.dispatch_for(actor, dispatch_uuid)
+    if dispatch.sender_id != actor.organisation_id:
+        raise NotFound
+    if not reason.strip():
+        raise ReasonMissing
+    addressees = list(dispatch.addressees.select_related("organisation"))
+    item = Outgoing(
+        kind=Kind.WITHDRAWAL,
+        sender=dispatch.sender,
+        to=[a.organisation for a in addressees if a.role == "to"],
+        copies=[a.organisation for a in addressees if a.role == "copy"],
+        subject=f"Thu hồi văn bản {dispatch.notation}",
+        sent_at=at,
+        answers=dispatch.answers,
+        withdraws=str(dispatch.uuid),
+        reason=nfc(reason.strip()),
+    )
+    return send(item=item, actor=actor, at=at)
+
+
+@transaction.atomic
+def note_separate_channel(*, recipient_id: int | None, duty_reference: str, actor: Seat, at: datetime) -> SeparateChannel:
+    """Note only that something went by the paper or cipher channel: no number, no subject, no text."""
+    require(actor, Action.DRAFT)
+    noted = SeparateChannel.objects.create(
+        organisation_id=actor.organisation_id,
+        recipient_id=recipient_id,
+        noted_at=at,
+        duty_reference=duty_reference[:300],
+    )
+    record("exchange.separate_channel.noted", subject=noted, actor=actor, at=at)
+    return noted
+
+
+# --- drafts ----------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def save_draft(
+    *,
+    draft_id: uuid.UUID | None,
+    content: Mapping[str, Any],
+    actor: Seat,
+    at: datetime,
+    revision: int = 0,
+    unsaved: Mapping[str, Any] | None = None,
+    duty_reference: str = "",
+) -> Draft:
+    """Keep half-written work. `content` may be incomplete; `unsaved` holds what was typed but is not valid, as typed.
+
+    When `revision` is not the one stored, somebody saved in between: nothing is overwritten, what was given is kept in
+    `unsaved["conflict"]` for the page to show beside the newer version.
+
+    Raises:
+        ClassifiedContent: a secrecy mark; nothing is kept.
+    """
+    require(actor, Action.DRAFT)
+    refuse_classified(*_strings(content), *_strings(unsaved or {}))
+    if draft_id is None or not Draft.objects.filter(pk=draft_id).exists():
+        return Draft.objects.create(
+            id=draft_id or uuid.uuid4(),
+            organisation_id=actor.organisation_id,
+            author=actor,
+            content=dict(content),
+            unsaved=dict(unsaved or {}),
+            duty_reference=duty_reference[:300],
+            saved_at=at,
+        )
+    draft = queries.draft_for(actor, draft_id, for_update=True)
+    if draft.sent_as_id or draft.discarded_at:
+        raise DraftClosed
+    if revision and revision != draft.revision:
+        draft.unsaved = {**draft.unsaved, "conflict": dict(content)}
+        draft.save(update_fields=["unsaved"])
+        return draft
+    draft.content, draft.unsaved = dict(content), dict(unsaved or {})
+    draft.revision += 1
+    draft.saved_at = at
+    draft.save(update_fields=["content", "unsaved", "revision", "saved_at"])
+    return draft
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [s for v in value.values() for s in _strings(v)]
+    if isinstance(value, list | tuple):
+        return [s for v in value for s in _strings(v)]
+    return []
+
+
+@transaction.atomic
+def submit_draft(*, draft_id: uuid.UUID, actor: Seat, at: datetime) -> Draft:
+    """Lay a draft before the signer."""
+    require(actor, Action.DRAFT)
+    draft = queries.draft_for(actor, draft_id, for_update=True)
+    if draft.sent_as_id or draft.discarded_at:
+        raise DraftClosed
+    draft.submitted_at = at
+    draft.save(update_fields=["submitted_at"])
+    record("exchange.draft.submitted", subject=draft, actor=actor, at=at, name=str(draft.content.get("subject", "")))
+    return draft
+
+
+@transaction.atomic
+def discard_draft(*, draft_id: uuid.UUID, actor: Seat, at: datetime) -> Draft:
+    """Put a draft away; it is kept, not deleted."""
+    require(actor, Action.DRAFT)
+    draft = queries.draft_for(actor, draft_id, for_update=True)
+    if draft.sent_as_id:
+        raise DraftClosed
+    draft.discarded_at = at
+    draft.save(update_fields=["discarded_at"])
+    return draft
+
+
+@transaction.atomic
+def send_draft(*, draft_id: uuid.UUID, actor: Seat, at: datetime) -> Dispatch:
+    """Sign and send a draft; sending it twice sends it once.
+
+    Raises:
+        InvalidContent, UnknownRecipient, ClassifiedContent, NotAllowed: nothing was sent.
+    """
+    draft = queries.draft_for(actor, draft_id, for_update=True)
+    if draft.sent_as is not None:
+        return draft.sent_as
+    if draft.discarded_at:
+        raise DraftClosed
+    dispatch = send(item=outgoing_of(draft, at=at), actor=actor, at=at)
+    draft.sent_as = dispatch
+    draft.save(update_fields=["sent_as"])
+    return dispatch
+
+
+def outgoing_of(draft: Draft, *, at: datetime) -> Outgoing:
+    """Return the paper that a draft stands for.
+
+    Raises:
+        UnknownRecipient: a recipient key is not known on this node.
+    """
+    content = draft.content
+    wanted = [(r["organisation"], r.get("role", "to")) for r in content.get("recipients", [])]
+    known = organisations.organisations_by_keys(k for k, _ in wanted)
+    missing = next((k for k, _ in wanted if k not in known), None)
+    if missing:
+        raise UnknownRecipient(key=missing)
+    replaces = content.get("replaces") or ""
+    earlier = Dispatch.objects.filter(uuid=replaces, sender_id=draft.organisation_id).first() if replaces else None
+    event_at = content.get("event_at")
+    files = File.objects.in_bulk([a["digest"] for a in content.get("attachments", [])], field_name="digest")
+    return Outgoing(
+        kind=str(content.get("kind", Kind.NOTICE)),
+        sender=draft.organisation,
+        to=[known[k] for k, role in wanted if role == "to"],
+        copies=[known[k] for k, role in wanted if role == "copy"],
+        subject=str(content.get("subject", "")),
+        sent_at=at,
+        body=content.get("body", {}),
+        urgency=str(content.get("urgency", "ordinary")),
+        event_at=datetime.fromisoformat(event_at) if event_at else None,
+        answers=tuple(content.get("answers", ())),
+        replaces=earlier,
+        files=[(a["name"], files[a["digest"]]) for a in content.get("attachments", []) if a["digest"] in files],
+    )
