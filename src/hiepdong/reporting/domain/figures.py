@@ -1,0 +1,108 @@
+"""Figures as Vietnamese offices write them: read into value, precision and unit word; written back.
+
+Accepted: 1.570 · 468,281 · 12 tỷ 305 triệu · trên 25,27 tỉ · gần 3.000 · khoảng 40 · 0. A dot groups thousands, a comma
+begins decimals. Zero is a figure; an empty field is none. Never guessed: "1.5" (is it 1,5 or 1.500?) is refused.
+"""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+
+from hiepdong.kernel.errors import DomainError, gettext_noop
+
+PRECISIONS = {"exact": "", "about": "khoảng", "over": "trên", "nearly": "gần"}
+_WORDS = {
+    "khoảng": "about", "chừng": "about", "độ": "about", "ước": "about", "trên": "over", "hơn": "over", "quá": "over",
+    "gần": "nearly", "xấp xỉ": "about",
+}  # fmt: skip
+_SCALES = {
+    "nghìn": Decimal(1_000), "ngàn": Decimal(1_000), "triệu": Decimal(1_000_000), "tỷ": Decimal(1_000_000_000),
+    "tỉ": Decimal(1_000_000_000),
+}  # fmt: skip
+_NUMBER = r"(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?"
+_PART = re.compile(rf"({_NUMBER})\s*(nghìn|ngàn|triệu|tỷ|tỉ)?", re.IGNORECASE)
+
+
+class UnreadableFigure(DomainError):
+    """A figure cannot be read for certain."""
+
+    code = "reporting.unreadable_figure"
+    message = gettext_noop("The figure %(found)s cannot be read.")
+    hint = gettext_noop("Write for example: 1.570 or 468,281 or 12 tỷ 305 triệu or trên 25,27 tỷ or 0.")
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A figure as read: the value, its precision word, and what stood behind it (the unit as written)."""
+
+    value: Decimal
+    precision: str
+    unit: str
+
+
+def read_figure(text: str) -> Read:
+    """Return the figure that the text states.
+
+    Raises:
+        UnreadableFigure: nothing, several or doubtful figures.
+
+    >>> read_figure("trên 25,27 tỉ").value, read_figure("12 tỷ 305 triệu").value, read_figure("1.570 lượt").unit
+    (Decimal('25270000000.00'), Decimal('12305000000'), 'lượt')
+    """
+    rest = " ".join(text.strip().split())
+    precision = "exact"
+    for word, code in _WORDS.items():
+        if rest.lower().startswith(word + " "):
+            precision, rest = code, rest[len(word) + 1 :]
+            break
+    value, seen, smallest = Decimal(0), False, None
+    while found := _PART.match(rest):
+        number, scale = found[1], (found[2] or "").lower()
+        tail = rest[found.end() :]
+        if tail[:1] in {".", ","} or re.match(r"\d", tail):
+            raise UnreadableFigure(found=text[:60])
+        factor = _SCALES.get(scale, Decimal(1))
+        if smallest is not None and (factor >= smallest or not scale):
+            raise UnreadableFigure(found=text[:60])
+        value += Decimal(number.replace(".", "").replace(",", ".")) * factor
+        seen, smallest, rest = True, factor, tail.lstrip()
+        if not scale:
+            break
+    if not seen or re.search(r"\d", rest) or rest.startswith(("-", "/")):
+        raise UnreadableFigure(found=text[:60])
+    return Read(value, precision, rest.strip(" .;,"))
+
+
+def shown(value: Decimal, precision: str = "exact") -> str:
+    """Return a value in Vietnamese form with its precision word: "trên 25.270", "468,281".
+
+    >>> shown(Decimal("1570")), shown(Decimal("468.281")), shown(Decimal("3000"), "nearly")
+    ('1.570', '468,281', 'gần 3.000')
+    """
+    sign = "-" if value < 0 else ""
+    whole, _, decimals = format(abs(value).normalize(), "f").partition(".")
+    grouped = f"{int(whole):,}".replace(",", ".")
+    number = sign + grouped + (f",{decimals}" if decimals else "")
+    word = PRECISIONS.get(precision, "")
+    return f"{word} {number}" if word else number
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Parts that do not make their total."""
+
+    total: str
+    stated: Decimal
+    parts: Decimal
+
+
+def disagreements(values: dict[str, Decimal], parts_of: dict[str, str]) -> list[Disagreement]:
+    """Return totals smaller than the sum of their stated parts. Only where both stand; cases and persons never.
+
+    A part list need not be complete, so a total may be larger than its parts, never smaller.
+    """
+    sums: dict[str, Decimal] = {}
+    for part, total in parts_of.items():
+        if total and part in values and total in values:
+            sums[total] = sums.get(total, Decimal(0)) + values[part]
+    return [Disagreement(t, values[t], s) for t, s in sums.items() if s > values[t]]
