@@ -35,9 +35,7 @@ class Duty(models.Model):
     debtor = models.ForeignKey(Organisation, models.PROTECT, related_name="owed")
     creditor = models.ForeignKey(Organisation, models.PROTECT, related_name="awaited")
     copies = models.JSONField(default=list)  # ids of organisations that receive a copy
-    reference = models.CharField(
-        max_length=300, unique=True
-    )  # instrument/rule/debtor/creditor/occasion: same on every node
+    reference = models.CharField(max_length=300, unique=True)  # instrument/rule/debtor/creditor/occasion: same on every node
     occasion = models.CharField(max_length=40)  # "2020-03", "2020-Q1", "2020-03-03", "event:<uuid>"
     period_from = models.DateField()  # inclusive
     period_to = models.DateField()  # inclusive
@@ -65,9 +63,7 @@ class Duty(models.Model):
             models.Index(fields=["debtor", "due_at"], name="duties_duty_debtor"),
             models.Index(fields=["creditor", "due_at"], name="duties_duty_creditor"),
             models.Index(fields=["rule", "period_to"], name="duties_duty_rule"),
-            models.Index(
-                fields=["debtor", "due_at"], name="duties_duty_owed_open", condition=Q(fulfilled_at__isnull=True)
-            ),
+            models.Index(fields=["debtor", "due_at"], name="duties_duty_owed_open", condition=Q(fulfilled_at__isnull=True)),
             models.Index(
                 fields=["creditor", "due_at"], name="duties_duty_awaited_open", condition=Q(fulfilled_at__isnull=True)
             ),
@@ -94,9 +90,7 @@ class Duty(models.Model):
     @property
     def facts(self) -> Facts:
         """What the status depends on."""
-        return Facts(
-            self.opens_at, self.due_at, self.fulfilled_at, self.waived_at, self.suspended_from, self.suspended_until
-        )
+        return Facts(self.opens_at, self.due_at, self.fulfilled_at, self.waived_at, self.suspended_from, self.suspended_until)
 
     def status_at(self, at: datetime) -> Status:
         """Return the status at the aware instant; it is computed, never stored."""

@@ -115,8 +115,7 @@ def _desk(seat: Seat, side: Q, at: datetime, limit: int) -> Desk:
     mine = side & visible_q(seat)
     conditions = {s: status_q(s, at) for s in (Status.OVERDUE, Status.DUE, Status.NOT_YET_DUE)}
     lists = [
-        _with_status(_shown().filter(mine, condition).order_by("due_at", "id")[:limit], at)
-        for condition in conditions.values()
+        _with_status(_shown().filter(mine, condition).order_by("due_at", "id")[:limit], at) for condition in conditions.values()
     ]
     counts = Duty.objects.filter(mine).aggregate(**{s.value: Count("id", filter=c) for s, c in conditions.items()})
     return Desk(lists[0], lists[1], lists[2], counts)
@@ -434,9 +433,7 @@ def board(
     return Board(instrument_key, year, months, rows, shown, totals, sort, only)
 
 
-def _sums(
-    pairs: Mapping[int, Pair], ids: frozenset[int], first: date, last: date, at: datetime
-) -> dict[int, dict[str, int]]:
+def _sums(pairs: Mapping[int, Pair], ids: frozenset[int], first: date, last: date, at: datetime) -> dict[int, dict[str, int]]:
     """Return the counts of each pair; one aggregate that reads only the board's index."""
     wanted = {
         "missing": Status.OVERDUE,
@@ -508,9 +505,7 @@ def _days_of_exchange(
 ) -> dict[tuple[int, int], set[date]]:
     """Return per (sender, recipient), both directions, the local days on which something but a withdrawal was sent."""
     firsts, seconds = {a for a, _ in pairs}, {b for _, b in pairs}
-    between = Q(sender_id_copy__in=firsts, organisation__in=seconds) | Q(
-        sender_id_copy__in=seconds, organisation__in=firsts
-    )
+    between = Q(sender_id_copy__in=firsts, organisation__in=seconds) | Q(sender_id_copy__in=seconds, organisation__in=firsts)
     rows = Addressee.objects.filter(between, sent_at__gte=at_local(first), sent_at__lt=at_local(last + DAY))
     if as_of is not None:
         rows = rows.filter(sent_at__lte=as_of)
@@ -601,9 +596,7 @@ class PairSilence:
     days_of_exchange: int
 
 
-def silences(
-    instrument_key: str, *, first: date, last: date, as_of: datetime, threshold_days: int = 1
-) -> list[PairSilence]:
+def silences(instrument_key: str, *, first: date, last: date, as_of: datetime, threshold_days: int = 1) -> list[PairSilence]:
     """Return the silences of every pair of the instrument, per direction and together; no gate, for the review.
 
     Only directions in which something was owed in the window are judged: nobody is silent who owes nothing. The window

@@ -114,9 +114,7 @@ class _Due:
 
 
 @transaction.atomic
-def make_duties(
-    *, instrument_key: str, until: date, actor: Seat | None, at: datetime, since: date | None = None
-) -> Made:
+def make_duties(*, instrument_key: str, until: date, actor: Seat | None, at: datetime, since: date | None = None) -> Made:
     """Make every duty of the instrument whose period or day ends from `since` to `until`, both local and inclusive.
 
     The rules are those of the version in force on the last day of the period, so old periods keep the old rules; the
@@ -150,7 +148,16 @@ def make_duties(
                 for debtor, creditor in found:
                     if debtor.kind not in dues:
                         dues[debtor.kind] = _due_of(rule, occasion, debtor.kind, calendar)
-                    duty = _duty(rule, instrument_key, debtor, creditor, occasion, dues[debtor.kind], calendar, at)
+                    duty = _duty(
+                        rule=rule,
+                        instrument_key=instrument_key,
+                        debtor=debtor,
+                        creditor=creditor,
+                        occasion=occasion,
+                        due=dues[debtor.kind],
+                        calendar=calendar,
+                        at=at,
+                    )
                     duty.copies = copies.get(debtor.id, [])
                     wanted.append(duty)
                     pairs.append((debtor, creditor))
@@ -235,13 +242,12 @@ def _copies(
 
 def _due_of(rule: DutyRule, occasion: Occasion, tier: str, calendar: Calendar) -> _Due:
     deadline = read_deadline(rule.spec["deadline"], clause=rule.clause)
-    due = due_moment(
-        deadline, calendar=calendar, cut_off=occasion.last, tier=tier, label=occasion.label, first=occasion.first
-    )
+    due = due_moment(deadline, calendar=calendar, cut_off=occasion.last, tier=tier, label=occasion.label, first=occasion.first)
     return _Due(due, [step.as_dict() for step in due.steps])
 
 
 def _duty(
+    *,
     rule: DutyRule,
     instrument_key: str,
     debtor: Body,
@@ -339,7 +345,16 @@ def open_event_duty(
     copies = _copies(rule, found, bodies, on, relations)
     duties = []
     for debtor, creditor in found:
-        duty = _duty(rule, instrument_key, debtor, creditor, occasion, shared, calendar, at)
+        duty = _duty(
+            rule=rule,
+            instrument_key=instrument_key,
+            debtor=debtor,
+            creditor=creditor,
+            occasion=occasion,
+            due=shared,
+            calendar=calendar,
+            at=at,
+        )
         duty.opens_at, duty.copies = event_at, copies.get(debtor.id, [])
         duties.append(duty)
     new = _store(instrument_key, rule, duties, found)
@@ -390,7 +405,7 @@ def reopen_by_return(entry: Entry, at: datetime) -> None:
     if entry.subject_kind.endswith("Addressee"):
         returned = returned.filter(pk=entry.subject_id)
     else:
-        returned = returned.filter(dispatch=entry.subject_id)
+        returned = returned.filter(dispatch_id=int(entry.subject_id))
     verdicts = {a.organisation_id: a for a in returned}
     if not verdicts:
         return
@@ -433,11 +448,13 @@ def _anchor(duties: list[Duty], at: datetime) -> None:
             and (x.dispatch.kind != Kind.NIL_REPORT or x.duty.rule.spec["content"].get("nil_allowed", False))
         ]
         anchor = anchor_of(versions)
-        after = (anchor.sent_at, anchor.key, anchor.nil) if anchor else (None, None, False)
-        if after == (duty.fulfilled_at, duty.fulfilled_by_id, duty.nil):
-            continue
+        before = (duty.fulfilled_at, duty.fulfilled_by_id, duty.nil)
         was_open = duty.fulfilled_at is None
-        duty.fulfilled_at, duty.fulfilled_by_id, duty.nil = after
+        duty.fulfilled_at = anchor.sent_at if anchor else None
+        duty.fulfilled_by_id = anchor.key if anchor else None
+        duty.nil = anchor is not None and anchor.nil
+        if before == (duty.fulfilled_at, duty.fulfilled_by_id, duty.nil):
+            continue
         duty.save(update_fields=["fulfilled_at", "fulfilled_by", "nil"])
         facts = {"fulfilled_at": anchor.sent_at.isoformat(), "dispatch": anchor.key} if anchor else {}
         code = "duties.duty.discharged" if anchor else "duties.duty.reopened"
@@ -458,7 +475,7 @@ def waive_duty(*, duty_id: int | str, actor: Seat, at: datetime, reason: str) ->
         raise NotOpen
     duty.waived_at = at
     duty.save(update_fields=["waived_at"])
-    _decide(duty, Exemption.Kind.WAIVER, actor, at, None, reason)
+    _decide(duty, kind=Exemption.Kind.WAIVER, actor=actor, at=at, ends_at=None, reason=reason)
     return duty
 
 
@@ -478,7 +495,7 @@ def suspend_duty(*, duty_id: int | str, actor: Seat, at: datetime, reason: str, 
         raise NotOpen
     duty.suspended_from, duty.suspended_until = at, until
     duty.save(update_fields=["suspended_from", "suspended_until"])
-    _decide(duty, Exemption.Kind.SUSPENSION, actor, at, until, reason)
+    _decide(duty, kind=Exemption.Kind.SUSPENSION, actor=actor, at=at, ends_at=until, reason=reason)
     return duty
 
 
@@ -492,7 +509,7 @@ def _decided_on(duty_id: int | str, actor: Seat, right: str, reason: str) -> Dut
     return duty
 
 
-def _decide(duty: Duty, kind: Exemption.Kind, actor: Seat, at: datetime, ends_at: datetime | None, reason: str) -> None:
+def _decide(duty: Duty, *, kind: Exemption.Kind, actor: Seat, at: datetime, ends_at: datetime | None, reason: str) -> None:
     Exemption.objects.create(
         duty=duty, kind=kind, decided_by=actor, decided_at=at, starts_at=at, ends_at=ends_at, reason=reason.strip()
     )

@@ -158,7 +158,7 @@ def read_deadline(spec: Mapping[str, Any], *, clause: str = "", path: str = "dea
     for kind, own in tiers.items():
         if not isinstance(own, Mapping):
             raise BadDeadline(path=f"{path}.tiers.{kind}", found=repr(own), accepted="{type = …}")
-        read[kind] = _read_one({**common, **own} if "type" not in own else own, clause, f"{path}.tiers.{kind}")
+        read[kind] = _read_one({**common, **own}, clause, f"{path}.tiers.{kind}")
     return DeadlineRule(_read_one(common, clause, path), read)
 
 
@@ -328,9 +328,7 @@ def due_moment(
     found = DueMoment(due_at, last, provisional)
     if not explain:
         return found
-    steps = _steps(
-        deadline=deadline, start=start, event_at=event_at, found=found, calendar=calendar, label=label, first=first
-    )
+    steps = _steps(deadline=deadline, start=start, event_at=event_at, found=found, calendar=calendar, label=label, first=first)
     return found._replace(steps=steps)
 
 

@@ -32,9 +32,7 @@ def occasions(trigger: Mapping[str, Any], own: Mapping[str, Family], first: date
     """
     if trigger["type"] == "period":
         family = family_named(trigger["family"], dict(own))
-        return [
-            Occasion(p.label, p.first, p.last, p.last + timedelta(days=1)) for p in periods_between(family, first, last)
-        ]
+        return [Occasion(p.label, p.first, p.last, p.last + timedelta(days=1)) for p in periods_between(family, first, last)]
     if trigger["type"] == "yearly":
         days = (date(year, trigger["month"], trigger["day"]) for year in range(first.year, last.year + 1))
         return [yearly(trigger, day) for day in days if first <= day <= last]

@@ -151,10 +151,7 @@ def family_named(key: str, custom: dict[str, Family] | None = None) -> Family:
 
 def _of_year(family: Family, year: int) -> Iterator[Period]:
     """Yield the periods that end in the calendar year, in order."""
-    if family.opens_after is not None:
-        before = _clamped(year - 1, *family.opens_after)
-    else:
-        before = _clamped(year - 1, *family.ends[-1])
+    before = _clamped(year - 1, *(family.opens_after or family.ends[-1]))
     for (month, day), name in zip(family.ends, family.names, strict=True):
         last = _clamped(year, month, day)
         yield Period(before + DAY, last, name.format(y=year))

@@ -4,7 +4,7 @@ The clock is anchored at the first valid version: a correction neither restarts 
 returned is not valid; then the next one is the first. A withdrawal without replacement opens the duty again.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -58,12 +58,12 @@ class Version:
     a node stored the dispatch (entry time) are other facts and move no clock.
     """
 
-    key: Hashable
+    key: int
     sent_at: datetime
     nil: bool = False
     returned: bool = False
     withdrawn: bool = False
-    replaces: Hashable | None = None
+    replaces: int | None = None
 
 
 def anchor_of(versions: Iterable[Version]) -> Version | None:
@@ -73,7 +73,7 @@ def anchor_of(versions: Iterable[Version]) -> Version | None:
     if a valid version replaces it in turn: then the first keeps its moment.
     """
     ordered = sorted(versions, key=lambda v: v.sent_at)
-    followers: dict[Hashable, list[Version]] = {}
+    followers: dict[int, list[Version]] = {}
     for version in ordered:
         if version.replaces is not None and not version.returned:
             followers.setdefault(version.replaces, []).append(version)

@@ -1,0 +1,113 @@
+"""hiepdong regulation check|load|schema"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import override
+
+from hiepdong.duties.calendar_source import national_calendar
+from hiepdong.duties.domain.examples import run_examples
+from hiepdong.regulations import services
+from hiepdong.regulations.domain.format import Problem, Regulation, check, schema
+
+
+class Command(BaseCommand):
+    help = (
+        "Check regulation files, load one, or print the JSON Schema of the format. `check` reports every problem at "
+        "once (file, place, found, accepted) and runs the worked examples through the deadline engine; it needs no "
+        "database. Nothing is loaded from a file that has a problem. Exit code 0: done; 1: problems; 2: wrong call."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True, metavar="check | load | schema")
+        checking = actions.add_parser("check", help="check files and run their worked examples")
+        checking.add_argument("file", nargs="+", type=Path)
+        checking.add_argument("--json", action="store_true", help="print the result as JSON")
+        loading = actions.add_parser("load", help="check one file and load it as a version; again changes nothing")
+        loading.add_argument("file", type=Path)
+        loading.add_argument("--json", action="store_true", help="print the result as JSON")
+        loading.add_argument("--dry-run", action="store_true", help="do everything, then take it back")
+        actions.add_parser("schema", help="print the JSON Schema of the format, for an editor")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with override("vi"):
+            match options["action"]:
+                case "schema":
+                    self.stdout.write(json.dumps(schema(), ensure_ascii=False, indent=2))
+                case "check":
+                    self._check(options)
+                case _:
+                    self._load(options)
+
+    def _check(self, options: dict[str, Any]) -> None:
+        results, refused = [], False
+        for path in options["file"]:
+            regulation, problems = checked(_bytes(path), str(path))
+            refused = refused or bool(problems)
+            row: dict[str, Any] = {"file": str(path), "problems": [p.as_dict() for p in problems]}
+            if regulation is not None:
+                row |= {"key": regulation.key, "version": regulation.version}
+                row |= {"duties": len(regulation.duties), "examples": len(regulation.examples)}
+            results.append(row)
+            if not options["json"]:
+                self._tell(problems)
+                if regulation is not None and not problems:
+                    facts = {"file": path, "duties": len(regulation.duties), "examples": len(regulation.examples)}
+                    self.stdout.write(_("%(file)s: no problem; %(duties)s duties, %(examples)s examples.") % facts)
+        if options["json"]:
+            self.stdout.write(json.dumps(results, ensure_ascii=False, indent=1))
+        if refused:
+            sys.exit(1)
+
+    def _load(self, options: dict[str, Any]) -> None:
+        path, file_bytes = options["file"], _bytes(options["file"])
+        _regulation, problems = checked(file_bytes, str(path))
+        instrument = None
+        if not problems:
+            try:
+                with transaction.atomic():
+                    instrument = services.load_instrument(file_bytes=file_bytes, name=str(path), actor=None, at=timezone.now())
+                    if options["dry_run"]:
+                        transaction.set_rollback(True)
+            except services.InvalidRegulation as error:
+                problems = error.problems
+        result: dict[str, Any] = {"file": str(path), "problems": [p.as_dict() for p in problems]}
+        if instrument is not None:
+            result |= {"key": instrument.key, "version": instrument.version, "loaded": not options["dry_run"]}
+        if options["json"]:
+            self.stdout.write(json.dumps(result, ensure_ascii=False, indent=1))
+        elif instrument is None:
+            self._tell(problems)
+        else:
+            text = _("%(title)s, version %(version)s: loaded.")
+            if options["dry_run"]:
+                text = _("%(title)s, version %(version)s: may be loaded; nothing was changed.")
+            self.stdout.write(text % {"title": instrument.title, "version": instrument.version})
+        if instrument is None:
+            sys.exit(1)
+
+    def _tell(self, problems: list[Problem]) -> None:
+        for problem in problems:
+            self.stdout.write(str(problem))
+
+
+def checked(file_bytes: bytes, name: str) -> tuple[Regulation | None, list[Problem]]:
+    """Return the regulation and every problem: of the format, or else of the rules and the worked examples."""
+    regulation, problems = check(file_bytes, name)
+    if regulation is not None:
+        problems = run_examples(regulation, national_calendar(), name)
+    return regulation, problems
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}", returncode=2) from error
