@@ -39,9 +39,7 @@ class Seat(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["person", "organisation", "role", "valid_from"], name="accounts_seat_identity"
-            ),
+            models.UniqueConstraint(fields=["person", "organisation", "role", "valid_from"], name="accounts_seat_identity"),
             models.CheckConstraint(condition=Q(role__in=[r.value for r in Role]), name="accounts_seat_role"),
             models.CheckConstraint(
                 condition=Q(valid_until__isnull=True) | Q(valid_until__gt=F("valid_from")), name="accounts_seat_period"
@@ -70,3 +68,12 @@ class SignInFailure(models.Model):
             models.Index(fields=["sign_in_name", "at"], name="accounts_failure_name"),
             models.Index(fields=["address", "at"], name="accounts_failure_address"),
         ]
+
+
+class CalendarToken(models.Model):
+    """The secret address of a seat's calendar feed; only the digest of the secret is kept."""
+
+    seat = models.ForeignKey(Seat, models.PROTECT, related_name="calendar_tokens")
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the secret, hex
+    made_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)

@@ -1,12 +1,13 @@
 """The gate: which organisations a seat speaks for and may look into."""
 
+import hashlib
 from datetime import date
 
-from hiepdong.kernel.errors import NotAllowed
+from hiepdong.kernel.errors import NotAllowed, NotFound
 from hiepdong.organisations import queries as organisations
 
 from .domain.permissions import Action
-from .models import Seat
+from .models import CalendarToken, Person, Seat
 
 
 def seats_of(person_id: int, *, on: date) -> list[Seat]:
@@ -36,3 +37,36 @@ def require(seat: Seat, action: Action, *, organisation_id: int | None = None) -
     """Raise `NotAllowed` unless the seat's role allows the action, for its own organisation where one is named."""
     if not seat.may(action) or (organisation_id is not None and organisation_id != seat.organisation_id):
         raise NotAllowed
+
+
+def seat_by_calendar_secret(secret: str, *, on: date) -> Seat:
+    """Return the seat whose calendar feed has this secret address, while it holds.
+
+    Raises:
+        NotFound: unknown, revoked, or the seat has ended.
+    """
+    digest = hashlib.sha256(secret.encode()).hexdigest()
+    token = (
+        CalendarToken.objects.filter(digest=digest, revoked_at__isnull=True, seat__valid_from__lte=on)
+        .exclude(seat__valid_until__lte=on)
+        .select_related("seat__person", "seat__organisation")
+        .first()
+    )
+    if token is None:
+        raise NotFound
+    return token.seat
+
+
+def seats_under(seat: Seat) -> list[Seat]:
+    """Return the seats that this seat administers: its organisation's, or all for a node administrator."""
+    if not seat.may(Action.MANAGE_SEATS):
+        raise NotAllowed
+    found = Seat.objects.select_related("person", "organisation")
+    if not seat.may(Action.MANAGE_NODE):
+        found = found.filter(organisation_id=seat.organisation_id)
+    return list(found.order_by("organisation__name_sort", "person__display_name", "id"))
+
+
+def person_by_name(sign_in_name: str) -> Person | None:
+    """Return the person with that sign-in name."""
+    return Person.objects.filter(sign_in_name=sign_in_name.strip().lower()).first()

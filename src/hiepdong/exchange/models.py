@@ -83,6 +83,7 @@ class Dispatch(models.Model):
     entered_at = models.DateTimeField()  # when this node stored it
     answers = models.JSONField(default=list)  # natural keys of the duties it fulfils
     replaces = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="replaced_by")
+    withdraws = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="withdrawn_by")
     signed = models.BinaryField()  # the JWS, compact serialisation, as signed
     digest = models.CharField(max_length=64)  # SHA-256 of `signed`, hex
     key = models.ForeignKey(SigningKey, models.PROTECT, related_name="+")

@@ -178,6 +178,7 @@ def send_many(*, items: Sequence[Outgoing], actor: Seat | None, at: datetime) ->
     rows: list[Dispatch] = []
     plans: list[list[tuple[Organisation, str, int, str]]] = []
     by_uuid: dict[str, Dispatch] = {}
+    withdrawn = {str(d.uuid): d for d in Dispatch.objects.filter(uuid__in={i.withdraws for i in items if i.withdraws})}
     for item in items:
         year = local_day(item.sent_at).year
         number = numbers[item.sender.pk, year].pop(0)
@@ -205,6 +206,7 @@ def send_many(*, items: Sequence[Outgoing], actor: Seat | None, at: datetime) ->
             entered_at=at,
             answers=list(item.answers),
             replaces=replaces if replaces is None or replaces.pk else None,
+            withdraws=withdrawn.get(item.withdraws),
             signed=signed,
             digest=digest,
             key=key,

@@ -1,0 +1,208 @@
+"""People, seats, sign-in."""
+
+import hashlib
+import secrets
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from hiepdong.journal.services import record
+from hiepdong.kernel.errors import DomainError, NotAllowed, NotFound, gettext_noop
+from hiepdong.kernel.moments import local_day
+from hiepdong.kernel.text import nfc
+from hiepdong.organisations.models import Organisation
+
+from .domain.permissions import Action, Role
+from .models import CalendarToken, Person, Seat, SignInFailure
+
+WINDOW = timedelta(minutes=15)
+FREE_TRIES = 5
+LONGEST_WAIT = timedelta(minutes=15)
+
+
+class SignInRefused(DomainError):
+    """Name and password do not belong together."""
+
+    code = "accounts.sign_in_refused"
+    message = gettext_noop("The sign-in name and the password do not belong together.")
+    hint = gettext_noop("Check capitals and the keyboard's Vietnamese mode; your administrator can set a new password.")
+
+
+class SignInThrottled(DomainError):
+    """Too many failed tries."""
+
+    code = "accounts.sign_in_throttled"
+    message = gettext_noop("Too many failed tries; sign-in is possible again in %(seconds)s seconds.")
+    hint = gettext_noop("Wait, then try once more; your administrator can set a new password.")
+
+
+class WeakPassword(DomainError):
+    """The password is too easy to guess."""
+
+    code = "accounts.weak_password"
+    message = gettext_noop("This password is too easy to guess: %(reasons)s")
+    hint = gettext_noop("Use at least 10 characters; three words that do not belong together are good.")
+
+
+class NameTaken(DomainError):
+    """The sign-in name exists."""
+
+    code = "accounts.name_taken"
+    message = gettext_noop("The sign-in name %(name)s is already in use.")
+    hint = gettext_noop("Choose another one, for example with the short name of the organisation.")
+
+
+@transaction.atomic
+def make_person(*, sign_in_name: str, display_name: str, password: str, actor: Any, at: datetime, check: bool = True) -> Person:
+    """Make a person who may sign in. The display name is often the position, never more than the body wants to show.
+
+    Raises:
+        NameTaken, WeakPassword.
+    """
+    name = sign_in_name.strip().lower()
+    if Person.objects.filter(sign_in_name=name).exists():
+        raise NameTaken(name=name)
+    person = Person(sign_in_name=name, display_name=nfc(display_name.strip()))
+    if check:
+        _check_password(password, person)
+    person.password = make_password(password)
+    person.save()
+    record("accounts.person.made", subject=person, actor=actor, at=at, name=person.sign_in_name)
+    return person
+
+
+def _check_password(password: str, person: Person) -> None:
+    try:
+        validate_password(password, person)
+    except ValidationError as error:
+        raise WeakPassword(reasons=" ".join(error.messages)) from error
+
+
+@transaction.atomic
+def set_password(*, person: Person, password: str, actor: Any, at: datetime) -> None:
+    """Set a new password.
+
+    Raises:
+        WeakPassword.
+    """
+    _check_password(password, person)
+    person.password = make_password(password)
+    person.save(update_fields=["password"])
+    record("accounts.password.changed", subject=person, actor=actor, at=at, name=person.sign_in_name)
+
+
+@transaction.atomic
+def change_password(*, person: Person, old: str, new: str, actor: Any, at: datetime) -> None:
+    """Change one's own password.
+
+    Raises:
+        SignInRefused: the old one is wrong.
+        WeakPassword.
+    """
+    if not check_password(old, person.password):
+        raise SignInRefused
+    set_password(person=person, password=new, actor=actor, at=at)
+
+
+@transaction.atomic
+def grant_seat(
+    *, person: Person, organisation: Organisation, role: str, title: str, since: date, actor: Any, at: datetime
+) -> Seat:
+    """Give a person a seat in an organisation from a local day on.
+
+    Raises:
+        NotAllowed: the actor administers neither that organisation nor the node.
+    """
+    _require_management(actor, organisation.pk, role)
+    seat, made = Seat.objects.get_or_create(
+        person=person,
+        organisation=organisation,
+        role=Role(role).value,
+        valid_from=since,
+        defaults={"title": nfc(title)},
+    )
+    if made:
+        record("accounts.seat.granted", subject=seat, actor=actor, at=at, name=seat.journal_name, facts={"role": seat.role})
+    return seat
+
+
+@transaction.atomic
+def end_seat(*, seat_id: int, actor: Seat | None, at: datetime) -> Seat:
+    """End a seat today; it is kept, for the journal speaks of it."""
+    seat = Seat.objects.select_for_update(of=("self",)).select_related("person", "organisation").filter(pk=seat_id).first()
+    if seat is None:
+        raise NotFound
+    _require_management(actor, seat.organisation_id, seat.role)
+    today = local_day(at)
+    seat.valid_until = max(today, seat.valid_from + timedelta(days=1))
+    seat.save(update_fields=["valid_until"])
+    record("accounts.seat.ended", subject=seat, actor=actor, at=at, name=seat.journal_name)
+    return seat
+
+
+def _require_management(actor: Seat | None, organisation_id: int, role: str) -> None:
+    if actor is None or actor.may(Action.MANAGE_NODE):
+        return
+    own = actor.may(Action.MANAGE_SEATS) and actor.organisation_id == organisation_id
+    if not own or role == Role.NODE_ADMINISTRATOR:
+        raise NotAllowed
+
+
+def sign_in(*, sign_in_name: str, password: str, address: str, at: datetime) -> Person:
+    """Return the person whose name and password these are; count failures and slow down guessing.
+
+    After five failures within a quarter of an hour, by name or by address, each further one doubles the wait. Unknown
+    names cost the same time as known ones.
+
+    Raises:
+        SignInThrottled, SignInRefused.
+    """
+    name = sign_in_name.strip().lower()[:60]
+    _throttle(name, address, at)
+    person = Person.objects.filter(sign_in_name=name, is_active=True).first()
+    stored = person.password if person else _DECOY()
+    if not check_password(password, stored) or person is None:
+        SignInFailure.objects.create(sign_in_name=name, address=address[:64], at=at)
+        raise SignInRefused
+    SignInFailure.objects.filter(sign_in_name=name).delete()
+    Person.objects.filter(pk=person.pk).update(last_login=at)
+    return person
+
+
+_decoy: list[str] = []
+
+
+def _DECOY() -> str:  # noqa: N802 - a constant that costs a hash, so it is made when first needed
+    if not _decoy:
+        _decoy.append(make_password(secrets.token_urlsafe(16)))
+    return _decoy[0]
+
+
+def _throttle(name: str, address: str, at: datetime) -> None:
+    recent = SignInFailure.objects.filter(at__gt=at - WINDOW)
+    for failures in (
+        list(recent.filter(sign_in_name=name).order_by("-at").values_list("at", flat=True)[:20]),
+        list(recent.filter(address=address[:64]).order_by("-at").values_list("at", flat=True)[:100])[::4],
+    ):
+        if len(failures) >= FREE_TRIES:
+            wait = min(timedelta(seconds=2 ** (len(failures) - FREE_TRIES + 2)), LONGEST_WAIT)
+            left = (failures[0] + wait - at).total_seconds()
+            if left > 0:
+                raise SignInThrottled(seconds=int(left) + 1)
+
+
+# --- the secret address of a calendar ----------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def make_calendar_token(*, actor: Seat, at: datetime) -> str:
+    """Return a new secret for the calendar feed of the actor's seat; earlier ones end. Only its digest is kept."""
+    CalendarToken.objects.filter(seat=actor, revoked_at__isnull=True).update(revoked_at=at)
+    secret = secrets.token_urlsafe(24)
+    token = CalendarToken.objects.create(seat=actor, digest=hashlib.sha256(secret.encode()).hexdigest(), made_at=at)
+    record("accounts.calendar_token.made", subject=token, actor=actor, at=at)
+    return secret
