@@ -107,6 +107,7 @@ class Link(models.Model):
     duty = models.ForeignKey(Duty, models.PROTECT, related_name="links")
     dispatch = models.ForeignKey(Dispatch, models.PROTECT, related_name="duty_links")
     part = models.CharField(max_length=10, choices=Part, default=Part.VERSION)
+    takes_back = models.ForeignKey(Dispatch, models.PROTECT, null=True, blank=True, related_name="+")  # of a withdrawal
     sent_at = models.DateTimeField()
     returned_at = models.DateTimeField(null=True, blank=True)
 

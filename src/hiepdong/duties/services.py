@@ -377,21 +377,32 @@ def discharge_by_dispatch(entry: Entry, at: datetime) -> None:
     dispatch = Dispatch.objects.select_related("replaces").defer("signed").filter(pk=entry.subject_id).first()
     if dispatch is None:
         return
-    addressees = set(Addressee.objects.filter(dispatch=dispatch).values_list("organisation_id", flat=True))
-    target = getattr(dispatch, "withdraws", None) or dispatch.replaces
+    verdicts = dict(Addressee.objects.filter(dispatch=dispatch).values_list("organisation_id", "returned_at"))
+    is_withdrawal = dispatch.kind == Kind.WITHDRAWAL
+    target = dispatch.replaces_id
     about = Q(reference__in=dispatch.answers)
-    if target is not None:
+    if is_withdrawal:
+        taken = Dispatch.objects.filter(uuid=entry.facts.get("withdraws"), sender=dispatch.sender_id)
+        target = taken.values_list("pk", flat=True).first()
+        about = Q(links__dispatch=target, links__dispatch__isnull=False)
+    elif target is not None:
         about |= Q(links__dispatch=target)
-    if dispatch.kind == Kind.WITHDRAWAL:
-        about = Q(links__dispatch=target) if target is not None else Q(pk__in=())
     ids = Duty.objects.filter(about, debtor=dispatch.sender_id).values_list("pk", flat=True)
     # locked in the order of their numbers, so that two reactions never wait for each other
     duties = list(Duty.objects.select_for_update().filter(pk__in=set(ids)).order_by("pk"))
-    part = Link.Part.WITHDRAWAL if dispatch.kind == Kind.WITHDRAWAL else Link.Part.VERSION
-    concerned = [d for d in duties if d.creditor_id in addressees]
-    Link.objects.bulk_create(
-        [Link(duty=d, dispatch=dispatch, part=part, sent_at=dispatch.sent_at) for d in concerned], ignore_conflicts=True
-    )
+    concerned = [d for d in duties if d.creditor_id in verdicts]
+    links = [
+        Link(
+            duty=duty,
+            dispatch=dispatch,
+            part=Link.Part.WITHDRAWAL if is_withdrawal else Link.Part.VERSION,
+            takes_back_id=target if is_withdrawal else None,
+            sent_at=dispatch.sent_at,
+            returned_at=verdicts[duty.creditor_id],
+        )
+        for duty in concerned
+    ]
+    Link.objects.bulk_create(links, ignore_conflicts=True)
     _anchor(concerned, at)
 
 
@@ -429,11 +440,7 @@ def _anchor(duties: list[Duty], at: datetime) -> None:
         by_duty.setdefault(link.duty_id, []).append(link)
     for duty in duties:
         mine = by_duty.get(duty.pk, [])
-        taken_back = {
-            getattr(x.dispatch, "withdraws_id", None) or x.dispatch.replaces_id
-            for x in mine
-            if x.part == Link.Part.WITHDRAWAL and x.returned_at is None
-        }
+        taken_back = {x.takes_back_id for x in mine if x.part == Link.Part.WITHDRAWAL}
         versions = [
             Version(
                 key=x.dispatch_id,
