@@ -178,13 +178,14 @@ def send_many(*, items: Sequence[Outgoing], actor: Seat | None, at: datetime) ->
     rows: list[Dispatch] = []
     plans: list[list[tuple[Organisation, str, int, str]]] = []
     by_uuid: dict[str, Dispatch] = {}
-    withdrawn = {str(d.uuid): d for d in Dispatch.objects.filter(uuid__in={i.withdraws for i in items if i.withdraws})}
+    earlier = {x for i in items for x in (i.withdraws, i.replaces_id) if x}
+    stored = {str(d.uuid): d for d in Dispatch.objects.filter(uuid__in=earlier).defer("signed")}
     for item in items:
         year = local_day(item.sent_at).year
         number = numbers[item.sender.pk, year].pop(0)
         plan = [(o, "to", *chains.next(item.sender.pk, o.pk)) for o in item.to]
         plan += [(o, "copy", *chains.next(item.sender.pk, o.pk)) for o in item.copies]
-        replaces = item.replaces or by_uuid.get(item.replaces_id)
+        replaces = item.replaces or stored.get(item.replaces_id) or by_uuid.get(item.replaces_id)
         content = _content(item, plan, year, number, replaces)
         check_content(content)
         signed, key = keys.sign(canonical(as_json(content)), item.sender, signing.DISPATCH_TYPE)
@@ -206,7 +207,7 @@ def send_many(*, items: Sequence[Outgoing], actor: Seat | None, at: datetime) ->
             entered_at=at,
             answers=list(item.answers),
             replaces=replaces if replaces is None or replaces.pk else None,
-            withdraws=withdrawn.get(item.withdraws),
+            withdraws=stored.get(item.withdraws),
             signed=signed,
             digest=digest,
             key=key,

@@ -140,3 +140,8 @@ def search_articles(seat: Seat, text: str, *, limit: int = 20) -> list[dict[str,
             if len(found) == limit:
                 break
     return found
+
+
+def instrument_keys() -> list[str]:
+    """Return the keys of all instruments of the node; for the worker, no gate."""
+    return sorted(set(Instrument.objects.values_list("key", flat=True)))

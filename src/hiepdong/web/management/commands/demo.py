@@ -1,0 +1,39 @@
+"""hiepdong demo: load an example folder with its synthetic year."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+from django.utils import timezone
+
+from hiepdong.web.demo.loader import load_example
+
+
+class Command(BaseCommand):
+    help = (
+        "Load an example: real bodies and units, the regulation, demo sign-ins, and a synthetic year of dispatches. "
+        "Only for trying out; never on a node with real records."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        default = settings.BASE_DIR / "examples" / "nghe-an-2020"
+        parser.add_argument("folder", nargs="?", type=Path, default=default, help="example folder, with demo.toml")
+        parser.add_argument("--json", action="store_true", help="print the result and the sign-ins as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        folder: Path = options["folder"]
+        done = load_example(folder=folder, at=timezone.now(), progress=lambda line: self.stderr.write(f"demo: {line}"))
+        parameters = tomllib.loads((folder / "demo.toml").read_text(encoding="utf-8"))
+        people = [{"name": p["name"], "title": p["title"], "role": p["role"]} for p in parameters["person"]]
+        if options["json"]:
+            self.stdout.write(
+                json.dumps(done | {"people": people, "password": parameters["password"]}, ensure_ascii=False, indent=1)
+            )
+            return
+        self.stdout.write(f"demo: {done['duties']} duties, {done['dispatches']} synthetic dispatches")
+        self.stdout.write(f"Mật khẩu chung: {parameters['password']}")
+        for p in people:
+            self.stdout.write(f"  {p['name']:<18} {p['title']} ({p['role']})")

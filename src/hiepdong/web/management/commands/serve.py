@@ -1,0 +1,41 @@
+"""hiepdong serve: answer requests on this machine."""
+
+import os
+import socket
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+
+def free_port(host: str, wanted: int) -> int:
+    """Return the wanted port, or a free one when it is taken."""
+    for port in (wanted, 0):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError(f"no free port on {host}")
+
+
+class Command(BaseCommand):
+    help = "Serve this node. Takes another free port when the wanted one is in use, and prints the address."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+        parser.add_argument("--port", type=int, default=8000, help="wanted port (default 8000)")
+        parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        port = free_port(options["host"], options["port"])
+        host = f"[{options['host']}]" if ":" in options["host"] else options["host"]
+        self.stdout.write(f"Mở trình duyệt tại: http://{host}:{port}/   (Ctrl+C để dừng)")
+        self.stdout.flush()
+        command = [
+            *(sys.executable, "-m", "granian", "--interface", "wsgi", "--host", options["host"], "--port", str(port)),
+            *("--workers", str(options["workers"]), "--no-ws", "--log-level", "warning", "hiepdong.config.wsgi:application"),
+        ]
+        os.execv(sys.executable, command)
