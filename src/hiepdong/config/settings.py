@@ -27,6 +27,9 @@ HIEPDONG_DATABASE_URL = os.environ.get("HIEPDONG_DATABASE_URL", "")
 HIEPDONG_SECRET_KEY = os.environ.get("HIEPDONG_SECRET_KEY", "")
 """Secret of this node (sessions, encryption of signing keys). Empty: read from HIEPDONG_DATA/secret-key."""
 
+HIEPDONG_DEMO_DAY = os.environ.get("HIEPDONG_DEMO_DAY", "")
+"""Local day (2020-12-18) as of which a demo node is shown; empty on every real node: pages show the present."""
+
 HIEPDONG_NODE_NAME = os.environ.get("HIEPDONG_NODE_NAME", "")
 """Shown in the page frame, for example the province."""
 
@@ -98,6 +101,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "django.template.context_processors.csp",
                 "hiepdong.shell.context.frame",
+                "hiepdong.shell.moments.frame",
             ],
         },
     },
@@ -156,13 +160,20 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = HIEPDONG_DATA / "static"
-STATICFILES_DIRS = [
-    ("vendor/tabler", HIEPDONG_ASSETS / "@tabler/core/dist/css"),
-    ("vendor/be-vietnam-pro", HIEPDONG_ASSETS / "@fontsource/be-vietnam-pro/files"),
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "hiepdong.shell.finders.AssetFinder",
 ]
+HIEPDONG_ASSET_FILES = {"vendor/tabler.min.css": "@tabler/core/dist/css/tabler.min.css"} | {
+    f"vendor/be-vietnam-pro-{script}-{weight}.woff2": (
+        f"@fontsource/be-vietnam-pro/files/be-vietnam-pro-{script}-{weight}-normal.woff2"
+    )
+    for script in ("vietnamese", "latin", "latin-ext")
+    for weight in (400, 500, 600, 700)
+}
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "hiepdong.shell.storage.AssetStorage"},
 }
 MEDIA_ROOT = HIEPDONG_DATA / "files"
 

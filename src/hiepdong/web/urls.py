@@ -6,6 +6,13 @@ from . import views
 
 pages = [
     path("", views.desk, name="desk"),
+    path("bang-deu-dan/", views.board, name="board"),
+    path("lich/", views.calendar, name="calendar"),
+    path("lich/dia-chi/", views.calendar_secret, name="calendar_secret"),
+    path("lich/<str:secret>.ics", views.calendar_feed, name="calendar_feed"),
+    path("tim/", views.search, name="search"),
+    path("tro-giup/", views.help_page, name="help"),
+    path("xem-nhu-ngay/", views.choose_moment, name="moment"),
 ]
 
 urlpatterns = [

@@ -1,0 +1,162 @@
+"""Tags and filters of the page frame: links, statuses, dates and figures as Vietnamese offices write them."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.template.context import RequestContext
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
+
+register = template.Library()
+
+ROLE_NAMES = {
+    "viewer": gettext_noop("viewer"),
+    "clerk": gettext_noop("clerk"),
+    "signer": gettext_noop("signer"),
+    "organisation_administrator": gettext_noop("organisation administrator"),
+    "node_administrator": gettext_noop("node administrator"),
+}
+STATUS_NAMES = {
+    "not_yet_due": gettext_noop("not yet due"),
+    "due": gettext_noop("due"),
+    "fulfilled": gettext_noop("fulfilled"),
+    "fulfilled_late": gettext_noop("fulfilled late"),
+    "overdue": gettext_noop("overdue"),
+    "waived": gettext_noop("waived"),
+    "suspended": gettext_noop("suspended"),
+}
+KIND_NAMES = {
+    "report": gettext_noop("report"),
+    "nil_report": gettext_noop("nil report"),
+    "notice": gettext_noop("notice"),
+    "withdrawal": gettext_noop("withdrawal"),
+    "act": gettext_noop("act"),
+}
+URGENCY_NAMES = {
+    "ordinary": gettext_noop("ordinary"),
+    "urgent": gettext_noop("urgent"),
+    "very_urgent": gettext_noop("very urgent"),
+    "immediate": gettext_noop("immediate"),
+}
+
+
+@register.simple_tag
+def url_if(name: str, *args: Any) -> str:
+    """Return the address of a page, or "#" while no such page is part of this node."""
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        return "#"
+
+
+@register.simple_tag(takes_context=True)
+def nav_link(context: RequestContext, name: str, label: str) -> SafeString:
+    """Return one entry of the navigation, marked when it is the current page."""
+    try:
+        address = reverse(name)
+    except NoReverseMatch:
+        return format_html("")
+    path = context["request"].path
+    here = path == address if address == "/" else path.startswith(address)
+    return format_html('<li><a href="{}"{}>{}</a></li>', address, format_html(' aria-current="page"') if here else "", label)
+
+
+@register.filter
+def can(seat: Any, action: str) -> bool:
+    """Say whether the seat's role allows the action."""
+    return seat is not None and seat.may(action)
+
+
+@register.filter
+def role_name(role: str) -> str:
+    """Return a role in the reader's language."""
+    return _(ROLE_NAMES.get(role, role))
+
+
+@register.filter
+def kind_name(kind: str) -> str:
+    """Return a kind of dispatch in the reader's language."""
+    return _(KIND_NAMES.get(kind, kind))
+
+
+@register.filter
+def urgency_name(urgency: str) -> str:
+    """Return an urgency in the reader's language."""
+    return _(URGENCY_NAMES.get(urgency, urgency))
+
+
+@register.simple_tag
+def status_badge(status: Any) -> SafeString:
+    """Return a status as shape, word and colour."""
+    value = str(getattr(status, "value", status))
+    return format_html('<span class="hd-status hd-{}">{}</span>', value, _(STATUS_NAMES.get(value, value)))
+
+
+@register.simple_tag
+def unverified(verified: bool) -> SafeString:
+    """Return a mark for a fact whose source was not seen."""
+    return format_html("") if verified else format_html('<span class="hd-unverified">{}</span>', _("not verified"))
+
+
+@register.filter
+def day(value: date | datetime | None) -> str:
+    """Return a local day as 18/12/2020."""
+    if value is None:
+        return ""
+    return f"{timezone.localtime(value) if isinstance(value, datetime) else value:%d/%m/%Y}"
+
+
+@register.filter
+def moment(value: datetime | None) -> str:
+    """Return a local moment as 14:05 18/12/2020."""
+    return f"{timezone.localtime(value):%H:%M %d/%m/%Y}" if value else ""
+
+
+@register.filter
+def last_day(due_at: datetime) -> str:
+    """Return until when something is on time: the day before midnight, or the minute of an hour count."""
+    local = timezone.localtime(due_at)
+    if (local.hour, local.minute, local.second) == (0, 0, 0):
+        return f"{local - timedelta(days=1):%d/%m/%Y}"
+    return f"{local:%H:%M %d/%m/%Y}"
+
+
+@register.simple_tag
+def due_in(due_at: datetime, at: datetime) -> str:
+    """Return how long is left or since when it is late, in whole local days."""
+    last = timezone.localtime(due_at - timedelta(microseconds=1)).date()
+    days = (last - timezone.localtime(at).date()).days
+    if due_at <= at:
+        late = max(1, -days)
+        return ngettext("%(days)s day late", "%(days)s days late", late) % {"days": late}
+    if days == 0:
+        return _("today is the last day")
+    return ngettext("%(days)s day left", "%(days)s days left", days) % {"days": days}
+
+
+@register.filter
+def number(value: Any) -> str:
+    """Return a number in Vietnamese form: 1.570; 468,281."""
+    if value is None or value == "":
+        return ""
+    whole, _dot, decimals = format(Decimal(str(value)).normalize(), "f").partition(".")
+    sign, whole = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
+    return sign + f"{int(whole):,}".replace(",", ".") + (f",{decimals}" if decimals else "")
+
+
+@register.simple_tag(takes_context=True)
+def with_query(context: RequestContext, **changes: Any) -> str:
+    """Return the present query string with some keys changed; a None or empty value removes the key."""
+    query = context["request"].GET.copy()
+    for key, value in changes.items():
+        if value in {None, ""}:
+            query.pop(key, None)
+        else:
+            query[key] = str(value)
+    return "?" + query.urlencode()
