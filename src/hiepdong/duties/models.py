@@ -63,6 +63,7 @@ class Duty(models.Model):
             models.Index(fields=["debtor", "due_at"], name="duties_duty_debtor"),
             models.Index(fields=["creditor", "due_at"], name="duties_duty_creditor"),
             models.Index(fields=["rule", "period_to"], name="duties_duty_rule"),
+            models.Index(fields=["due_at"], name="duties_duty_due"),
             models.Index(fields=["debtor", "due_at"], name="duties_duty_owed_open", condition=Q(fulfilled_at__isnull=True)),
             models.Index(
                 fields=["creditor", "due_at"], name="duties_duty_awaited_open", condition=Q(fulfilled_at__isnull=True)

@@ -5,25 +5,27 @@ and creditor loaded; its explanation is loaded only by `duty_for`.
 """
 
 import re
+import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 from django.utils.translation import gettext
 
 from hiepdong.accounts import queries as accounts
 from hiepdong.accounts.models import Seat
-from hiepdong.exchange.models import Addressee, Kind
+from hiepdong.exchange.models import Addressee, Draft, Kind
 from hiepdong.journal.queries import entries_about
 from hiepdong.kernel.errors import NotFound, gettext_noop
 from hiepdong.kernel.moments import VIET_NAM, at_local, local_day
 from hiepdong.kernel.text import fold
 from hiepdong.organisations import queries as organisations
 from hiepdong.organisations.models import Organisation
+from hiepdong.regulations.models import DutyRule
 
 from .domain.punctuality import Counts, count
 from .domain.silence import Silence
@@ -407,33 +409,35 @@ def board(
         only: "missing", "late" or "trouble" keeps only such pairs; empty keeps all.
     """
     ids = accounts.visible_organisation_ids(seat)
-    pairs = {
-        p.pk: p
-        for p in Pair.objects.filter(Q(first__in=ids) | Q(second__in=ids), instrument_key=instrument_key)
-        .select_related("first", "second")
+    # plain tuples: of a thousand pairs only forty become objects
+    names = {
+        pk: (first, second)
+        for pk, first, second in Pair.objects.filter(Q(first__in=ids) | Q(second__in=ids), instrument_key=instrument_key)
         .order_by("first__name_sort", "second__name_sort", "id")
+        .values_list("id", "first__name_sort", "second__name_sort")
     }
     first, last = date(year, 1, 1), date(year, 12, 31)
-    sums = _sums(pairs, ids, first, last, at)
-    zero = {"missing": 0, "late": 0, "on_time": 0, "open": 0}
-    ordered = [p for p in pairs.values() if p.pk in sums]
+    sums = _sums(instrument_key, names, first, last, at)
+    ordered = [pk for pk in names if pk in sums]
     if sort == "second":
-        ordered.sort(key=lambda p: (p.second.name_sort, p.first.name_sort))
+        ordered.sort(key=lambda pk: names[pk][::-1])
     elif sort != "first":
         sort = "trouble"
-        ordered.sort(key=lambda p: (-sums[p.pk]["missing"], -sums[p.pk]["late"]))
+        ordered.sort(key=lambda pk: (-sums[pk]["missing"], -sums[pk]["late"]))
     if only in {"missing", "late"}:
-        ordered = [p for p in ordered if sums[p.pk][only]]
+        ordered = [pk for pk in ordered if sums[pk][only]]
     elif only == "trouble":
-        ordered = [p for p in ordered if sums[p.pk]["missing"] or sums[p.pk]["late"]]
+        ordered = [pk for pk in ordered if sums[pk]["missing"] or sums[pk]["late"]]
     shown = Paginator(ordered, BOARD_PAGE).get_page(page)
-    totals = {k: sum(s[k] for s in sums.values()) for k in zero} | {"pairs": len(sums)}
-    rows = _board_rows(list(shown.object_list), ids, first, last, at)
+    totals = {k: sum(s[k] for s in sums.values()) for k in ("missing", "late", "on_time", "open")}
+    pairs = Pair.objects.select_related("first", "second").in_bulk(list(shown.object_list))
+    rows = _board_rows([pairs[pk] for pk in shown.object_list], first, last, at)
+    totals["pairs"] = len(sums)
     months = [date(year, m, 1) for m in range(1, 13)]
     return Board(instrument_key, year, months, rows, shown, totals, sort, only)
 
 
-def _sums(pairs: Mapping[int, Pair], ids: frozenset[int], first: date, last: date, at: datetime) -> dict[int, dict[str, int]]:
+def _sums(instrument_key: str, pairs: Collection[int], first: date, last: date, at: datetime) -> dict[int, dict[str, int]]:
     """Return the counts of each pair; one aggregate that reads only the board's index."""
     wanted = {
         "missing": Status.OVERDUE,
@@ -442,7 +446,6 @@ def _sums(pairs: Mapping[int, Pair], ids: frozenset[int], first: date, last: dat
     }
     counts = {name: Count("id", filter=status_q(s, at)) for name, s in wanted.items()}
     counts["open"] = Count("id", filter=status_q(Status.DUE, at) | status_q(Status.NOT_YET_DUE, at))
-    instrument_key = next(iter(pairs.values())).instrument_key if pairs else ""
     found = Duty.objects.filter(pair__instrument_key=instrument_key, period_to__gte=first, period_to__lte=last)
     rows: Iterable[Any] = found.values("pair_id").annotate(**counts).order_by()
     return {row["pair_id"]: {n: row[n] for n in counts} for row in rows if row["pair_id"] in pairs}
@@ -464,7 +467,7 @@ def _shape(counts: Counts) -> str:
     return "exempt" if counts.total else "empty"
 
 
-def _board_rows(pairs: list[Pair], ids: frozenset[int], first: date, last: date, at: datetime) -> list[BoardRow]:
+def _board_rows(pairs: list[Pair], first: date, last: date, at: datetime) -> list[BoardRow]:
     found: dict[tuple[int, int], dict[int, list[tuple[Status, bool]]]] = defaultdict(lambda: defaultdict(list))
     columns = ("opens_at", "due_at", "fulfilled_at", "waived_at", "suspended_from", "suspended_until")
     rows = Duty.objects.filter(pair__in=pairs, period_to__gte=first, period_to__lte=last)
@@ -505,7 +508,12 @@ def _days_of_exchange(
 ) -> dict[tuple[int, int], set[date]]:
     """Return per (sender, recipient), both directions, the local days on which something but a withdrawal was sent."""
     firsts, seconds = {a for a, _ in pairs}, {b for _, b in pairs}
-    between = Q(sender_id_copy__in=firsts, organisation__in=seconds) | Q(sender_id_copy__in=seconds, organisation__in=firsts)
+    between = Q(sender_id_copy__in=firsts, organisation__in=seconds)
+    between |= Q(sender_id_copy__in=seconds, organisation__in=firsts)
+    if len(pairs) <= BOARD_PAGE:  # few pairs: each by the index of its chain, nothing else is read
+        between = Q(pk__in=())
+        for a, b in sorted(pairs | {(b, a) for a, b in pairs}):
+            between |= Q(sender_id_copy=a, organisation=b)
     rows = Addressee.objects.filter(between, sent_at__gte=at_local(first), sent_at__lt=at_local(last + DAY))
     if as_of is not None:
         rows = rows.filter(sent_at__lte=as_of)
@@ -517,9 +525,16 @@ def _days_of_exchange(
 
 
 def board_years(seat: Seat, instrument_key: str) -> list[int]:
-    """Return the years for which the instrument has duties the seat may see, newest first."""
-    days = Duty.objects.filter(visible_q(seat), pair__instrument_key=instrument_key).dates("period_to", "year")
-    return sorted((d.year for d in days), reverse=True)
+    """Return the years in which the instrument has duties, newest first; none if the seat sees no pair of it."""
+    ids = accounts.visible_organisation_ids(seat)
+    if not Pair.objects.filter(Q(first__in=ids) | Q(second__in=ids), instrument_key=instrument_key).exists():
+        return []
+    of_rule = Duty.objects.filter(rule=OuterRef("pk")).values("period_to")  # first and last by the index, per rule
+    ends = DutyRule.objects.filter(instrument__key=instrument_key).values_list(
+        Subquery(of_rule.order_by("period_to")[:1]), Subquery(of_rule.order_by("-period_to")[:1])
+    )
+    years = {year for a, b in ends if a and b for year in range(a.year, b.year + 1)}
+    return sorted(years, reverse=True)
 
 
 # --- for the review --------------------------------------------------------------------------------------------------
@@ -679,3 +694,58 @@ def may_decide(seat: Seat, duty: Duty, right: str) -> bool:
     if "superior" not in named:
         return False
     return (duty.debtor_id, mine) in organisations.superior_pairs([duty.debtor_id], duty.period_to)
+
+
+def last_local_day(duty: Duty) -> date:
+    """Return the local day on which the duty is on time for the last time (`due_at` itself is too late)."""
+    return local_day(duty.due_at - timedelta(microseconds=1))
+
+
+def own_record(seat: Seat, at: datetime, *, days: int = 183) -> Counts:
+    """Return the counts of what the seat's own organisation owed in the half year before the moment."""
+    columns = ("opens_at", "due_at", "fulfilled_at", "waived_at", "suspended_from", "suspended_until")
+    rows = Duty.objects.filter(debtor=seat.organisation_id, due_at__lte=at, due_at__gt=at - timedelta(days=days))
+    return count((status_of(Facts(*facts), at), nil) for nil, *facts in rows.values_list("nil", *columns))
+
+
+def require_debtor(seat: Seat, duty: Duty) -> None:
+    """Refuse everyone but the duty's debtor, as if the duty were not there.
+
+    Raises:
+        NotFound: the seat's organisation does not owe it.
+    """
+    if duty.debtor_id != seat.organisation_id:
+        raise NotFound
+
+
+def first_content(duty: Duty) -> dict[str, Any]:
+    """Return the content with which a draft for the duty begins: recipients, subject, what it answers, the form."""
+    copies = organisations.organisations_by_ids(duty.copies)
+    kind = "report" if duty.rule.content == "report" else "notice"
+    body: dict[str, Any] = {"text": ""}
+    if duty.rule.form is not None:
+        body["form"] = {
+            "instrument": duty.rule.instrument.key,
+            "version": duty.rule.instrument.version,
+            "key": duty.rule.form.key,
+            "period_from": duty.period_from.isoformat(),
+            "period_to": duty.period_to.isoformat(),
+            "figures": [],
+            "sections": [],
+        }
+    return {
+        "kind": kind,
+        "subject": f"{duty.rule.title} ({duty.occasion})",
+        "urgency": "ordinary",
+        "recipients": [
+            {"organisation": duty.creditor.key, "role": "to"},
+            *({"organisation": o.key, "role": "copy"} for o in copies.values()),
+        ],
+        "answers": [duty.reference],
+        "body": body,
+    }
+
+
+def draft_exists(seat: Seat, draft_id: uuid.UUID) -> bool:
+    """Say whether the seat's organisation already has that draft open."""
+    return Draft.objects.filter(pk=draft_id, organisation_id=seat.organisation_id).exists()

@@ -522,3 +522,43 @@ def _decide(duty: Duty, *, kind: Exemption.Kind, actor: Seat, at: datetime, ends
     )
     code = "duties.duty.waived" if kind is Exemption.Kind.WAIVER else "duties.duty.suspended"
     record(code, subject=duty, actor=actor, at=at, name=duty.reference, facts={"reason": reason.strip()[:300]})
+
+
+class NilNotAllowed(DomainError):
+    """The rule asks for more than "no change"."""
+
+    code = "duties.nil_not_allowed"
+    message = gettext_noop("The regulation does not allow a nil report here.")
+    hint = gettext_noop("Write the report or notice that the clause asks for.")
+
+
+@transaction.atomic
+def send_nil(*, duty_id: int | str, actor: Seat, at: datetime) -> Dispatch:
+    """Sign and send "no change" for an open duty of the actor's organisation; sent already, it is not sent again.
+
+    Raises:
+        NotFound: the duty is another body's. NilNotAllowed: the rule asks for more.
+    """
+    duty = queries.duty_for(actor, duty_id, at=at, for_update=True)
+    queries.require_debtor(actor, duty)
+    if not duty.rule.spec["content"].get("nil_allowed"):
+        raise NilNotAllowed
+    earlier = Dispatch.objects.filter(duty_links__duty=duty, duty_links__returned_at__isnull=True).first()
+    if earlier is not None:
+        return earlier
+    earlier = Dispatch.objects.filter(sender=actor.organisation_id, kind=Kind.NIL_REPORT, answers=[duty.reference]).first()
+    if earlier is not None and not earlier.addressees.filter(returned_at__isnull=False).exists():
+        return earlier
+    content = queries.first_content(duty)
+    known = organisations.organisations_by_ids([duty.creditor_id, *duty.copies])
+    item = exchange.Outgoing(
+        kind=Kind.NIL_REPORT,
+        sender=duty.debtor,
+        to=[known[duty.creditor_id]],
+        copies=[known[i] for i in duty.copies],
+        subject=f"{content['subject']}: không có thay đổi",
+        sent_at=at,
+        body={"text": "Không có thay đổi so với kỳ trước."},
+        answers=[duty.reference],
+    )
+    return exchange.send(item=item, actor=actor, at=at)
