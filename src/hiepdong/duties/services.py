@@ -16,6 +16,7 @@ from django.db.models import Q
 from hiepdong.accounts import queries as accounts
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
+from hiepdong.exchange import services as exchange
 from hiepdong.exchange.models import Addressee, Dispatch, Kind
 from hiepdong.journal.models import Entry
 from hiepdong.journal.services import record

@@ -108,6 +108,8 @@ def test_the_status_as_a_condition_agrees_with_the_status_as_a_function(year):
             found = Duty.objects.filter(queries.status_q(status, moment), reference__startswith="x/")
             wanted = {r for r, f in facts.items() if status_of(f, moment) is status}
             assert set(found.values_list("reference", flat=True)) == wanted, (status, moment)
+            cased = Duty.objects.filter(reference__startswith="x/").annotate(word=queries.status_case(moment))
+            assert set(cased.filter(word=status.value).values_list("reference", flat=True)) == wanted
 
 
 def replace_duty(like, reference, opens, due, fulfilled, waived, begins, ends):
