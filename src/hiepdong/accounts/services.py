@@ -14,6 +14,7 @@ from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, NotAllowed, NotFound, gettext_noop
 from hiepdong.kernel.moments import local_day
 from hiepdong.kernel.text import nfc
+from hiepdong.organisations import queries as organisations
 from hiepdong.organisations.models import Organisation
 
 from .domain.permissions import Action, Role
@@ -206,3 +207,29 @@ def make_calendar_token(*, actor: Seat, at: datetime) -> str:
     token = CalendarToken.objects.create(seat=actor, digest=hashlib.sha256(secret.encode()).hexdigest(), made_at=at)
     record("accounts.calendar_token.made", subject=token, actor=actor, at=at)
     return secret
+
+
+@transaction.atomic
+def seat_person(
+    *,
+    sign_in_name: str,
+    display_name: str,
+    password: str,
+    organisation_key: str,
+    role: str,
+    title: str,
+    since: date,
+    actor: Seat | None,
+    at: datetime,
+) -> Seat:
+    """Give a seat to a person known by sign-in name, or to a new one with a first password.
+
+    Raises:
+        NotFound: no such organisation. WeakPassword: a new person needs a good first password. NotAllowed.
+    """
+    organisation = organisations.organisation_by_key(organisation_key.strip())
+    _require_management(actor, organisation.pk, role)
+    person = Person.objects.filter(sign_in_name=sign_in_name.strip().lower()).first()
+    if person is None:
+        person = make_person(sign_in_name=sign_in_name, display_name=display_name, password=password, actor=actor, at=at)
+    return grant_seat(person=person, organisation=organisation, role=role, title=title, since=since, actor=actor, at=at)

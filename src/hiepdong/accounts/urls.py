@@ -1,4 +1,16 @@
-from django.urls import URLPattern
+"""Addresses of people and seats."""
+
+from django.urls import path
+
+from . import views
 
 app_name = "accounts"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("dang-nhap/", views.sign_in, name="sign_in"),
+    path("dang-xuat/", views.sign_out, name="sign_out"),
+    path("vi-tri/doi/", views.seat_switch, name="seat_switch"),
+    path("mat-khau/", views.password, name="password"),
+    path("vi-tri/", views.seat_list, name="seat_list"),
+    path("vi-tri/moi/", views.seat_new, name="seat_new"),
+    path("vi-tri/<int:pk>/ket-thuc/", views.seat_end, name="seat_end"),
+]

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from hiepdong.accounts import queries as accounts
 from hiepdong.accounts.domain.permissions import Action
@@ -557,9 +558,9 @@ def send_nil(*, duty_id: int | str, actor: Seat, at: datetime) -> Dispatch:
         sender=duty.debtor,
         to=[known[duty.creditor_id]],
         copies=[known[i] for i in duty.copies],
-        subject=f"{content['subject']}: không có thay đổi",
+        subject=f"{content['subject']}: {gettext('no change')}",
         sent_at=at,
-        body={"text": "Không có thay đổi so với kỳ trước."},
+        body={"text": gettext("No change since the period before.")},
         answers=[duty.reference],
     )
     return exchange.send(item=item, actor=actor, at=at)

@@ -123,3 +123,8 @@ def ancestor_ids(organisation_id: int) -> frozenset[int]:
                 found.add(parent)
                 todo.append(parent)
     return frozenset(found)
+
+
+def any_organisation() -> bool:
+    """Say whether this node knows any organisation yet."""
+    return Organisation.objects.exists()

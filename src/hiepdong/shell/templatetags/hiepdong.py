@@ -160,3 +160,9 @@ def with_query(context: RequestContext, **changes: Any) -> str:
         else:
             query[key] = str(value)
     return "?" + query.urlencode()
+
+
+@register.filter
+def status_name(status: str) -> str:
+    """Return a status in the reader's language."""
+    return _(STATUS_NAMES.get(status, status))
