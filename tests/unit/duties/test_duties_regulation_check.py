@@ -1,0 +1,142 @@
+"""`hiepdong regulation check`: the worked examples run through the engine, and every problem is told at once."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from hiepdong.duties.calendar_source import national_calendar
+from hiepdong.duties.domain.examples import run_examples
+from hiepdong.regulations.domain.format import check
+
+ROOT = Path(__file__).resolve().parents[3]
+HEAD = """
+format = "hiepdong.regulation/1"
+key = "t.q"
+version = 1
+title = "Quy chế thử"
+effective_from = 2026-01-01
+issuer = "t.a"
+source = "thử"
+verified = false
+[[party]]
+organisation = "t.a"
+side = "border_guard"
+[[party]]
+organisation = "t.b"
+side = "locality"
+[[article]]
+clause = "5"
+text = "Trao đổi tình hình."
+"""
+DUTY = """
+[[duty]]
+key = "{key}"
+title = "Thông báo"
+clause = "5"
+debtor = {{ side = "border_guard" }}
+creditor = {{ side = "locality" }}
+content = {{ type = "notice" }}
+trigger = {trigger}
+deadline = {deadline}
+source = "thử"
+verified = false
+"""
+MONTH = '{ type = "period", family = "r-rep-month" }'
+TWO = '{ type = "after", amount = 2, unit = "working_days" }'
+
+
+def problems_of(text):
+    regulation, problems = check((HEAD + text).encode(), "t.toml")
+    assert problems == []
+    return [(p.path, p.found, p.accepted) for p in run_examples(regulation, national_calendar(), "t.toml")]
+
+
+def duty(key="d", trigger=MONTH, deadline=TWO):
+    return DUTY.format(key=key, trigger=trigger, deadline=deadline)
+
+
+def test_right_examples_pass():
+    event = duty("e", '{ type = "event", event = "x", moment = "found" }', '{ type = "after", amount = 6, unit = "hours" }')
+    yearly = duty("y", '{ type = "yearly", month = 3, day = 3 }', '{ type = "date" }')
+    examples = """
+[[example]]
+duty = "d"
+period = "2026-02"
+due = 2026-02-24
+[[example]]
+duty = "e"
+event = "2026-02-13T09:00+07:00"
+due_at = "2026-02-13T15:00+07:00"
+[[example]]
+duty = "y"
+on = 2026-03-03
+due = 2026-03-03
+"""
+    assert problems_of(duty() + event + yearly + examples) == []
+
+
+def test_every_wrong_example_is_told_with_what_the_engine_finds_and_why():
+    examples = """
+[[example]]
+duty = "d"
+period = "2026-02"
+due = 2026-02-16
+[[example]]
+duty = "d"
+period = "2026-02"
+due_at = "2026-02-25T00:00+07:00"
+[[example]]
+duty = "d"
+period = "2026-13"
+due = 2026-02-16
+"""
+    found = problems_of(duty() + examples)
+    assert [p[0] for p in found] == ["example[1].due", "example[3].period"]
+    assert found[0][1] == "2026-02-16"
+    assert found[0][2].startswith("2026-02-24 (")
+    assert "17/02 Tết Nguyên Đán" in found[0][2]
+    assert "2026-02" in found[1][2] or "2020-02" in found[1][2]
+
+
+def test_a_deadline_before_the_end_of_its_period_is_a_problem():
+    found = problems_of(duty(deadline='{ type = "day_of_period_end_month", day = 10 }'))
+    assert [p[0] for p in found] == ["duty[1].deadline"]
+    assert "2026-01-10" in found[0][1]
+
+
+def test_a_rule_the_engine_cannot_read_is_a_problem_with_its_place():
+    found = problems_of(duty(deadline='{ type = "after", amount = 0, unit = "hours" }'))
+    assert [p[0] for p in found] == ["duty[1].deadline.amount"]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*/regulation*.toml")), ids=lambda p: p.parent.name)
+def test_the_shipped_regulations_have_no_problem(path):
+    out = io.StringIO()
+    call_command("regulation", "check", str(path), "--json", stdout=out)
+    (row,) = json.loads(out.getvalue())
+    assert row["problems"] == []
+    assert row["examples"] > 5
+
+
+def test_the_command_tells_every_file_and_its_exit_code(tmp_path):
+    good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
+    good.write_text(HEAD + duty(), encoding="utf-8")
+    bad.write_text(HEAD + duty() + '[[example]]\nduty = "d"\nperiod = "2026-02"\ndue = 2026-02-16\n', encoding="utf-8")
+    out = io.StringIO()
+    with pytest.raises(SystemExit) as stopped:
+        call_command("regulation", "check", str(good), str(bad), stdout=out)
+    assert stopped.value.code == 1
+    assert "example[1].due" in out.getvalue()
+    assert str(good) in out.getvalue()
+    with pytest.raises(CommandError) as refused:
+        call_command("regulation", "check", str(tmp_path / "none.toml"), stdout=out)
+    assert refused.value.returncode == 2
+
+
+def test_the_schema_is_printed_as_json():
+    out = io.StringIO()
+    call_command("regulation", "schema", stdout=out)
+    assert "duty" in json.loads(out.getvalue())["properties"]
