@@ -55,7 +55,7 @@ def test_a_line_may_bring_its_own_calendar_and_ask_for_steps(batch):
         ('{"rule": {"type": "date"}, "cut_off": "2026-01-01", "colour": 1}', "duties.bad_batch_line", "colour"),
         ('{"rule": {"type": "date"}, "period": {"family": "x", "label": "2026"}}', "duties.unknown_period_family", "x"),
         ('{"rule": {"type": "date"}, "period": {"family": "month", "label": "2026-13"}}', "duties.bad_batch_line", "label"),
-        ("{\"rule\": {\"type\": \"date\"}, \"cut_off\": \"2026-01-01\", \"calendar\": []}", "duties.bad_batch_line", "calendar"),
+        ("{\"rule\": {\"type\": \"date\"}, \"cut_off\": \"2026-01-01\", \"calendar\": 1}", "duties.bad_batch_line", "calendar"),
         (f'{{"rule": {json.dumps(TWO)}, "cut_off": "2099-01-01"}}', "duties.calendar_too_short", "2099"),
         (f'{{"rule": {json.dumps(TWO)}, "cut_off": "2027-01-01", "accept_provisional": false}}',
          "duties.calendar_not_verified", "2027"),
