@@ -36,7 +36,7 @@ class Duty(models.Model):
     creditor = models.ForeignKey(Organisation, models.PROTECT, related_name="awaited")
     copies = models.JSONField(default=list)  # ids of organisations that receive a copy
     reference = models.CharField(max_length=300, unique=True)  # instrument/rule/debtor/creditor/occasion: same on every node
-    occasion = models.CharField(max_length=40)  # "2020-03", "2020-Q1", "2020-03-03", "event:<uuid>"
+    occasion = models.CharField(max_length=48)  # "2020-03", "2020-Q1", "2020-03-03", "event:<uuid>"
     period_from = models.DateField()  # inclusive
     period_to = models.DateField()  # inclusive
     opens_at = models.DateTimeField()  # from when it may be fulfilled: end of the period, or the event
