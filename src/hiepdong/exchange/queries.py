@@ -13,6 +13,7 @@ from hiepdong.accounts.models import Seat
 from hiepdong.accounts.queries import visible_organisation_ids
 from hiepdong.kernel.errors import NotFound
 from hiepdong.kernel.moments import at_local
+from hiepdong.organisations.models import Organisation
 
 from . import search_index, signing
 from .domain.envelope import Content, read_content
@@ -262,3 +263,38 @@ def dispatches_by_ids(seat: Seat, ids: Collection[int]) -> list[Dispatch]:
 def payload_text(dispatch: Dispatch) -> str:
     """Return the signed content as indented JSON, for people who want to see exactly what was signed."""
     return json.dumps(json.loads(signing.payload_of(bytes(dispatch.signed))), ensure_ascii=False, indent=2)
+
+
+def draft_if_any(seat: Seat, draft_id: uuid.UUID) -> Draft | None:
+    """Return a draft of the seat's own organisation, or None while nothing is stored under the id.
+
+    Raises:
+        NotFound: the id is another organisation's draft.
+    """
+    if not Draft.objects.filter(pk=draft_id).exists():
+        return None
+    return draft_for(seat, draft_id)
+
+
+def correspondents(seat: Seat) -> list[Organisation]:
+    """Return the organisations with which the seat's own ever exchanged papers."""
+    own = seat.organisation_id
+    ids = set(Addressee.objects.filter(sender_id_copy=own).values_list("organisation_id", flat=True).distinct())
+    ids |= set(Addressee.objects.filter(organisation_id=own).values_list("sender_id_copy", flat=True).distinct())
+    return list(Organisation.objects.filter(pk__in=ids).order_by("name_sort"))
+
+
+def form_lines(dispatch: Dispatch) -> dict[str, Any] | None:
+    """Return the report form of a paper for reading: figures with their names, sections; None when it has none.
+
+    The names stand in the signed content where the sender put them; the keys are shown where it did not.
+    """
+    form = content_of(dispatch).body.get("form")
+    if not isinstance(form, dict):
+        return None
+    return {
+        "period_from": date.fromisoformat(form["period_from"]),
+        "period_to": date.fromisoformat(form["period_to"]),
+        "figures": [f | {"name": f.get("name") or f["indicator"]} for f in form.get("figures", [])],
+        "sections": [s | {"name": s.get("name") or s["key"]} for s in form.get("sections", [])],
+    }

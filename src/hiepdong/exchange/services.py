@@ -620,3 +620,29 @@ def outgoing_of(draft: Draft, *, at: datetime) -> Outgoing:
         replaces=earlier,
         files=[(a["name"], files[a["digest"]]) for a in content.get("attachments", []) if a["digest"] in files],
     )
+
+
+@transaction.atomic
+def begin_replacement(*, dispatch_uuid: uuid.UUID, actor: Seat, at: datetime) -> Draft:
+    """Begin a draft that replaces a paper of the actor's organisation, with the paper's own content."""
+    require(actor, Action.DRAFT)
+    dispatch = queries.dispatch_for(actor, dispatch_uuid)
+    if dispatch.sender_id != actor.organisation_id:
+        raise NotFound
+    content = queries.content_of(dispatch)
+    kind = "notice" if content.kind == Kind.NIL_REPORT else content.kind
+    return save_draft(
+        draft_id=None,
+        content={
+            "kind": kind,
+            "subject": content.subject,
+            "urgency": content.urgency,
+            "recipients": [{"organisation": r.organisation, "role": r.role} for r in content.recipients],
+            "answers": list(content.answers),
+            "body": dict(content.body),
+            "replaces": str(dispatch.uuid),
+        },
+        actor=actor,
+        at=at,
+        duty_reference=content.answers[0] if content.answers else "",
+    )

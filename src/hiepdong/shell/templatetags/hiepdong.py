@@ -166,3 +166,24 @@ def with_query(context: RequestContext, **changes: Any) -> str:
 def status_name(status: str) -> str:
     """Return a status in the reader's language."""
     return _(STATUS_NAMES.get(status, status))
+
+
+RECEIPT_NAMES = {
+    "arrived": gettext_noop("arrived"),
+    "acknowledged": gettext_noop("acknowledged"),
+    "returned": gettext_noop("returned"),
+}
+PRECISION_NAMES = {"exact": "", "about": gettext_noop("about"), "over": gettext_noop("over"), "nearly": gettext_noop("nearly")}
+
+
+@register.filter
+def receipt_name(code: str) -> str:
+    """Return a receipt code in the reader's language."""
+    return _(RECEIPT_NAMES.get(code, code))
+
+
+@register.filter
+def precision_word(precision: str) -> str:
+    """Return the word that stands before a figure: nothing, about, over, nearly."""
+    name = PRECISION_NAMES.get(precision, "")
+    return _(name) if name else ""
