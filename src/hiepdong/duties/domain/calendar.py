@@ -122,6 +122,19 @@ class Calendar:
             raise CalendarTooShort(first=self.first.isoformat(), last=self.last.isoformat(), needed=needed)
         return self._worked[position]
 
+    def counted(self, start: date, count: int) -> tuple[date, bool]:
+        """Return `add_working_days` and whether any day from the start to it is in doubt; the engine's fastest path."""
+        base = self._base
+        index = start.toordinal() - base
+        try:
+            if index < 1:
+                raise IndexError
+            on = self._worked[self._upto[index] + count - 1]
+            return on, self._doubt[on.toordinal() - base] != self._doubt[index - 1]
+        except IndexError:
+            on = self.add_working_days(start, count)  # says what is missing, or is the calendar's very first day
+            return on, not self.is_verified(start, on)
+
     def at_or_after(self, on: date) -> date:
         """Return the day itself if it is worked, else the next working day."""
         return on if self.is_working(on) else self.add_working_days(on, 1)

@@ -20,6 +20,7 @@ from hiepdong.kernel.moments import local_day
 from .calendar import Calendar, CalendarNotVerified, CalendarTooShort, DayOff
 
 DAY = timedelta(days=1)
+TICK = timedelta(microseconds=1)
 ON_DAY_OFF = ("stay", "previous", "next")
 UNITS = ("hours", "days", "working_days", "weeks")
 TYPES = ("day_of_period_end_month", "day_of_month_after", "after", "date")
@@ -246,6 +247,8 @@ def _limits(rule: Deadline, start: date, on: date, calendar: Calendar) -> tuple[
 
 def _moved(policy: str, on: date, limits: tuple[date, date], calendar: Calendar) -> date:
     """Return the day after the policy for days off; it leaves the limits only if no working day lies inside them."""
+    if calendar.is_working(on):
+        return on
     after, before = calendar.at_or_after(on), calendar.at_or_before(on)
     if policy == "next":
         return after if after <= limits[1] or before < limits[0] else before
@@ -254,12 +257,13 @@ def _moved(policy: str, on: date, limits: tuple[date, date], calendar: Calendar)
 
 def _last_day(rule: Deadline, start: date, calendar: Calendar) -> tuple[date, bool]:
     """Return the last local day on time and whether it rests on days off that are in doubt."""
+    plain = rule.earliest is None and rule.latest is None
+    if plain and rule.unit == "working_days":
+        return calendar.counted(start, rule.amount)
     on = _counted(rule, start, calendar)
-    if rule.earliest is None and rule.latest is None:
-        if rule.on_day_off == "stay" or rule.unit == "working_days":
-            if rule.unit != "working_days":
-                return on, False  # fixed days and plain counts need no calendar at all
-            return on, not calendar.is_verified(start, on)
+    if plain:
+        if rule.on_day_off == "stay":
+            return on, False  # fixed days and plain counts need no calendar at all
         last = _moved(rule.on_day_off, on, (date.min, date.max), calendar)
         return last, not calendar.is_verified(min(on, last), max(on, last))
     limits = _limits(rule, start, on, calendar)
@@ -316,10 +320,10 @@ def due_moment(
     else:
         raise ValueError("give either cut_off or event_at")
     provisional = False
-    if deadline.counts_hours:
+    if deadline.unit == "hours":
         begin = calendar.end_of(start) if event_at is None else event_at.astimezone(UTC)
         due_at = begin + timedelta(hours=deadline.amount)
-        last = local_day(due_at - timedelta(microseconds=1))
+        last = local_day(due_at - TICK)
     else:
         last, provisional = _last_day(deadline, start, calendar)
         due_at = calendar.end_of(last)
