@@ -452,10 +452,16 @@ def _sums(instrument_key: str, pairs: Collection[int], first: date, last: date, 
         "on_time": Status.FULFILLED,
     }
     counts = {name: Count("id", filter=status_q(s, at)) for name, s in wanted.items()}
-    counts["open"] = Count("id", filter=status_q(Status.DUE, at) | status_q(Status.NOT_YET_DUE, at))
+    # what remains is open, less the rare exempt ones: the first condition is cheap and nearly always false
+    touched = Q(waived_at__isnull=False) | Q(suspended_from__isnull=False)
+    exempt = touched & (status_q(Status.WAIVED, at) | status_q(Status.SUSPENDED, at))
+    counts |= {"exempt": Count("id", filter=exempt), "all": Count("id")}
     found = Duty.objects.filter(pair__instrument_key=instrument_key, period_to__gte=first, period_to__lte=last)
     rows: Iterable[Any] = found.values("pair_id").annotate(**counts).order_by()
-    return {row["pair_id"]: {n: row[n] for n in counts} for row in rows if row["pair_id"] in pairs}
+    found_by_pair = {row.pop("pair_id"): row for row in rows}
+    for row in found_by_pair.values():
+        row["open"] = row["all"] - row["missing"] - row["late"] - row["on_time"] - row["exempt"]
+    return {pk: row for pk, row in found_by_pair.items() if pk in pairs}
 
 
 def _month_end(first: date) -> date:

@@ -295,3 +295,14 @@ def test_a_report_that_two_regulations_ask_for_is_pointed_out(year):
     assert {d.rule.instrument.key for d in found[0].duties} == {"t.qcph", "t.khac"}
     narrow = queries.duplicate_requests(year.seat(year.stations[0]), **YEAR, at=at(5, 15))
     assert {d.debtor_id for d in narrow} == {year.stations[0].pk}
+
+
+def test_a_waived_duty_is_neither_missing_nor_open_on_the_board(year):
+    reference = year.reference(year.stations[0], year.districts[0], "2020-01")
+    services.waive_duty(duty_id=reference, actor=year.seat(year.districts[0]), at=at(2, 10), reason="Lũ quét")
+    board = queries.board(year.seat(year.province), "t.qcph", 2020, at(5, 15))
+    assert (board.totals["missing"], board.totals["open"]) == (17, 44)
+    row = next(r for r in board.rows if (r.pair.first, r.pair.second) == (year.stations[0], year.districts[0]))
+    assert row.directions[0].cells[0].shape == "exempt"
+    before = queries.board(year.seat(year.province), "t.qcph", 2020, at(2, 9))
+    assert next(r for r in before.rows if r.pair == row.pair).directions[0].cells[0].shape == "missing"
