@@ -128,3 +128,24 @@ def ancestor_ids(organisation_id: int) -> frozenset[int]:
 def any_organisation() -> bool:
     """Say whether this node knows any organisation yet."""
     return Organisation.objects.exists()
+
+
+def kinds_in_use() -> list[str]:
+    """Return the kinds of which there are organisations."""
+    return sorted(set(Organisation.objects.values_list("kind", flat=True)))
+
+
+def life_of(organisation: Organisation) -> dict[str, object]:
+    """Return everything dated about an organisation: superiors, subordinates, territory, predecessors, successors."""
+    return {
+        "organisation": organisation,
+        "superiors": list(organisation.superiors.select_related("superior").order_by("valid_from")),
+        "subordinates": list(
+            organisation.subordinates.select_related("organisation").order_by("organisation__name_sort", "valid_from")
+        ),
+        "territory": list(
+            organisation.responsibilities.select_related("unit__parent").order_by("unit__name_sort", "valid_from")
+        ),
+        "successors": list(organisation.successions.select_related("successor").order_by("effective_on")),
+        "predecessors": list(organisation.predecessions.select_related("predecessor").order_by("effective_on")),
+    }

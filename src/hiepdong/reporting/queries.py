@@ -3,11 +3,14 @@
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 
 from hiepdong.accounts.models import Seat
 from hiepdong.accounts.queries import visible_organisation_ids
+from hiepdong.exchange.models import Draft
+from hiepdong.kernel.errors import NotFound
 from hiepdong.regulations.models import Form
 
 from .models import Figure, PublishedFigure, State
@@ -125,3 +128,44 @@ def figures_behind(seat: Seat, *, instrument_key: str, indicator: str, first: da
         .defer("dispatch__signed")
         .order_by("-period_to", "organisation__name_sort", "id")
     )
+
+
+def form_of_draft(draft: Draft) -> dict[str, Any]:
+    """Return the definition of the form a draft fills in, with its title.
+
+    Raises:
+        NotFound: the draft is no report, or its form is not loaded.
+    """
+    wanted = draft.content.get("body", {}).get("form", {})
+    form = Form.objects.filter(
+        instrument__key=wanted.get("instrument"), instrument__version=wanted.get("version"), key=wanted.get("key")
+    ).first()
+    if form is None:
+        raise NotFound
+    return form.definition | {"title": form.title}
+
+
+def figures_shown(seat: Seat, *, indicator: str = "", first: str = "", last: str = "") -> QuerySet[Figure]:
+    """Return the visible figures that still stand, newest period first; days as ISO text, empty or wrong = no limit."""
+    found = Figure.objects.filter(organisation__in=visible_organisation_ids(seat), superseded=False)
+    if indicator:
+        found = found.filter(indicator=indicator)
+    for key, text in (("period_to__gte", first), ("period_to__lte", last)):
+        try:
+            found = found.filter(**{key: date.fromisoformat(text)}) if text else found
+        except ValueError:
+            continue
+    return (
+        found.select_related("dispatch", "organisation", "form")
+        .defer("dispatch__signed")
+        .order_by("-period_to", "organisation__name_sort", "id")
+    )
+
+
+def indicator_keys(seat: Seat) -> list[tuple[str, str]]:
+    """Return the indicators of all forms as (key, name)."""
+    found: dict[str, str] = {}
+    for form in Form.objects.order_by("id"):
+        for i in form.definition["indicators"]:
+            found.setdefault(i["key"], i["name"])
+    return sorted(found.items(), key=lambda kv: kv[1])

@@ -90,3 +90,18 @@ def in_units_of(unit_ids: Iterable[int], on: date) -> set[int]:
         holding |= now
         todo = step - now
     return holding
+
+
+def children_of(unit: Unit) -> list[Unit]:
+    """Return the units that belong to the unit, in dictionary order."""
+    return list(unit.children.order_by("name_sort", "valid_from"))
+
+
+def flags_of(unit: Unit) -> list[UnitFlag]:
+    """Return the dated flags of the unit."""
+    return list(unit.flags.order_by("flag", "valid_from"))
+
+
+def units_in(ids: Iterable[int]) -> list[Unit]:
+    """Return units by their numbers, in dictionary order."""
+    return list(Unit.objects.filter(pk__in=set(ids)).select_related("parent").order_by("name_sort"))

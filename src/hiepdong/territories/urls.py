@@ -1,4 +1,11 @@
-from django.urls import URLPattern
+"""Addresses of administrative units."""
+
+from django.urls import path
+
+from . import views
 
 app_name = "territories"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("don-vi/", views.unit_list, name="unit_list"),
+    path("don-vi/<int:pk>/", views.unit_detail, name="unit_detail"),
+]

@@ -31,13 +31,41 @@ class UnreadableFigure(DomainError):
     hint = gettext_noop("Write for example: 1.570 or 468,281 or 12 tỷ 305 triệu or trên 25,27 tỷ or 0.")
 
 
+class SeveralFigures(DomainError):
+    """One place holds several figures."""
+
+    code = "reporting.several_figures"
+    message = gettext_noop("There are several figures in %(found)s, but this place takes one.")
+    hint = gettext_noop("Write each figure in its own place, cases and persons apart.")
+
+
+class AnotherUnit(DomainError):
+    """The unit written is not the one that is counted here."""
+
+    code = "reporting.another_unit"
+    message = gettext_noop("%(found)s is written in %(written)s, but here %(unit)s is counted.")
+    hint = gettext_noop("Convert the figure, or leave the unit out.")
+
+
+class FigureTooLong(DomainError):
+    """More digits than can be kept."""
+
+    code = "reporting.figure_too_long"
+    message = gettext_noop("The figure %(found)s has too many digits.")
+    hint = gettext_noop("At most 16 digits before the comma and 4 behind it are kept.")
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A figure as read: the value, its precision word, and what stood behind it (the unit as written)."""
+    """A figure as read: the value, its precision word, what stood behind it (the unit as written).
+
+    `scaled` says that a word of magnitude (nghìn, triệu, tỷ) stood in it and is already in the value.
+    """
 
     value: Decimal
     precision: str
     unit: str
+    scaled: bool = False
 
 
 def read_figure(text: str) -> Read:
@@ -70,7 +98,67 @@ def read_figure(text: str) -> Read:
             break
     if not seen or re.search(r"\d", rest) or rest.startswith(("-", "/")):
         raise UnreadableFigure(found=text[:60])
-    return Read(value, precision, rest.strip(" .;,"))
+    return Read(value, precision, rest.strip(" .;,"), scaled=smallest is not None and smallest >= 1_000)
+
+
+_BETWEEN = re.compile(r"\s*(?:[;/\n]|,(?!\d)|\bvà\b|\bvới\b)\s*")
+
+
+def read_figures(text: str) -> list[Read]:
+    """Return every figure of a short statement, in order, each with its unit.
+
+    Raises:
+        UnreadableFigure: one of its parts is not a figure.
+
+    >>> [(str(f.value), f.unit) for f in read_figures("153 vụ, 346 đối tượng")]
+    [('153', 'vụ'), ('346', 'đối tượng')]
+    >>> [(str(f.value), f.unit) for f in read_figures("23 tổ/137 người")]
+    [('23', 'tổ'), ('137', 'người')]
+    """
+    parts = [part for part in _BETWEEN.split(text.strip()) if part]
+    if not parts:
+        raise UnreadableFigure(found=text[:60])
+    return [read_figure(part) for part in parts]
+
+
+def read_in_unit(text: str, unit: str) -> Read:
+    """Return the one figure that the text states, counted in the unit of the place it was typed into.
+
+    "12 tỷ 305 triệu" typed where "triệu đồng" is counted is 12305. A unit that is written out must be the same one.
+
+    Raises:
+        UnreadableFigure, SeveralFigures, AnotherUnit, FigureTooLong.
+
+    >>> read_in_unit("12 tỷ 305 triệu đồng", "triệu đồng").value, read_in_unit("570", "triệu đồng").value
+    (Decimal('12305'), Decimal('570'))
+    """
+    try:
+        found = read_figure(text)
+    except UnreadableFigure as error:
+        try:
+            several = len(read_figures(text)) > 1
+        except UnreadableFigure:
+            several = False
+        if several:
+            raise SeveralFigures(found=text.strip()[:60]) from error
+        raise
+    scale, base = _split(unit)
+    written = found.unit.casefold()
+    if written not in {"", unit.casefold(), base.casefold()}:
+        raise AnotherUnit(found=text.strip()[:60], written=found.unit, unit=unit)
+    value = found.value
+    if found.scaled or (scale != 1 and written == base.casefold() != ""):
+        value = value / scale
+    if abs(value) >= Decimal(10) ** 16 or value != round(value, 4):
+        raise FigureTooLong(found=text.strip()[:60])
+    return Read(value.normalize() + 0 if value else Decimal(0), found.precision, unit, found.scaled)
+
+
+def _split(unit: str) -> tuple[Decimal, str]:
+    """Return the magnitude that a unit begins with, and the unit without it: "triệu đồng" is (1000000, "đồng")."""
+    first, _, rest = unit.partition(" ")
+    factor = _SCALES.get(first.lower())
+    return (factor, rest) if factor and rest else (Decimal(1), unit)
 
 
 def shown(value: Decimal, precision: str = "exact") -> str:

@@ -187,3 +187,30 @@ def precision_word(precision: str) -> str:
     """Return the word that stands before a figure: nothing, about, over, nearly."""
     name = PRECISION_NAMES.get(precision, "")
     return _(name) if name else ""
+
+
+ORGANISATION_KINDS = {
+    "party_province": gettext_noop("provincial Party committee"),
+    "party_district": gettext_noop("district Party committee"),
+    "party_commune": gettext_noop("commune Party committee"),
+    "peoples_committee_province": gettext_noop("provincial People's Committee"),
+    "peoples_committee_district": gettext_noop("district People's Committee"),
+    "peoples_committee_commune": gettext_noop("commune People's Committee"),
+    "border_guard_party": gettext_noop("Border Guard Party committee"),
+    "border_guard_command": gettext_noop("Border Guard command"),
+    "border_station": gettext_noop("border station"),
+    "border_gate_command": gettext_noop("border gate command"),
+    "sea_squadron": gettext_noop("sea squadron"),
+    "military_command": gettext_noop("military command"),
+    "department": gettext_noop("department"),
+    "ministry": gettext_noop("ministry"),
+    "government": gettext_noop("government"),
+    "foreign_counterpart": gettext_noop("foreign counterpart"),
+    "other": gettext_noop("other body"),
+}
+
+
+@register.filter
+def organisation_kind(kind: str) -> str:
+    """Return a kind of organisation in the reader's language."""
+    return _(ORGANISATION_KINDS.get(kind, kind))
