@@ -52,7 +52,18 @@ def test_a_duty_carries_its_period_its_due_moment_and_why(world):
     assert duty.due_at == datetime(2020, 3, 17, 17, tzinfo=UTC)  # Saturday; Monday 16 and Tuesday 17 are worked
     assert duty.explanation[1]["skipped"] == [{"on": "2020-03-15", "name": "Chủ nhật"}]
     assert duty.calendar_digest
-    assert duty.provisional  # 2020 was not verified against an act
+    assert not duty.provisional
+
+
+def test_duties_of_a_year_whose_days_off_nobody_verified_are_provisional(world):
+    made = make(date(2021, 3, 31))
+    assert made.provisional == Duty.objects.filter(provisional=True).count() > 0
+    assert set(Duty.objects.filter(provisional=True).values_list("period_to__year", flat=True)) == {2021}
+
+
+def test_the_pair_has_the_border_guard_first(world):
+    make()
+    duty = march(world)
     assert duty.pair.first == world.stations[0]
 
 

@@ -89,6 +89,11 @@ def test_every_row_of_the_table_has_a_source_and_says_whether_it_is_verified():
     assert all(row["source"] and isinstance(row["verified"], bool) for row in rows)
 
 
+def test_tet_2020_is_the_seven_days_that_were_announced(vn):
+    assert vn.add_working_days(date(2020, 1, 22), 1) == date(2020, 1, 30)
+    assert vn.is_verified(date(2020, 1, 1), date(2020, 12, 31))
+
+
 def test_a_year_that_nobody_verified_is_in_doubt(vn):
     assert vn.is_verified(date(2026, 1, 1), date(2026, 11, 23))
     assert not vn.is_verified(date(2027, 1, 1), date(2027, 1, 1))
