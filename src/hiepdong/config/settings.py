@@ -173,7 +173,7 @@ HIEPDONG_ASSET_FILES = {"vendor/tabler.min.css": "@tabler/core/dist/css/tabler.m
 }
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "hiepdong.shell.storage.AssetStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 MEDIA_ROOT = HIEPDONG_DATA / "files"
 

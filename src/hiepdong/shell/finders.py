@@ -1,11 +1,13 @@
 """Find the few third-party files we serve among the thousands that npm installs."""
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import BaseFinder
+from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 
 
@@ -24,8 +26,11 @@ class AssetFinder(BaseFinder):
             yield path, _OneFile(path, Path(settings.HIEPDONG_ASSETS) / target)
 
 
+_SOURCE_MAP = re.compile(rb"/[*/][#@] ?sourceMappingURL=[^\n*]*(?:\*/)?")
+
+
 class _OneFile(FileSystemStorage):
-    """A storage that holds one file under a given name."""
+    """A storage that holds one file under a given name, without its reference to a source map that is not served."""
 
     def __init__(self, name: str, target: Path) -> None:
         super().__init__(location=target.parent)
@@ -34,3 +39,8 @@ class _OneFile(FileSystemStorage):
 
     def path(self, name: str) -> str:
         return str(self._target)
+
+    def _open(self, name: str, mode: str = "rb") -> Any:
+        if not name.endswith((".css", ".js")):
+            return super()._open(name, mode)
+        return ContentFile(_SOURCE_MAP.sub(b"", self._target.read_bytes()), name=name)

@@ -61,10 +61,10 @@ def nav_link(context: RequestContext, name: str, label: str) -> SafeString:
     try:
         address = reverse(name)
     except NoReverseMatch:
-        return format_html("")
+        return SafeString("")
     path = context["request"].path
     here = path == address if address == "/" else path.startswith(address)
-    return format_html('<li><a href="{}"{}>{}</a></li>', address, format_html(' aria-current="page"') if here else "", label)
+    return format_html('<li><a href="{}"{}>{}</a></li>', address, SafeString(' aria-current="page"') if here else "", label)
 
 
 @register.filter
@@ -101,7 +101,7 @@ def status_badge(status: Any) -> SafeString:
 @register.simple_tag
 def unverified(verified: bool) -> SafeString:
     """Return a mark for a fact whose source was not seen."""
-    return format_html("") if verified else format_html('<span class="hd-unverified">{}</span>', _("not verified"))
+    return SafeString("") if verified else format_html('<span class="hd-unverified">{}</span>', _("not verified"))
 
 
 @register.filter
