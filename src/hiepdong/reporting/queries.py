@@ -1,18 +1,27 @@
 """Reading figures: added up by the database, with the reports behind them."""
 
-from dataclasses import dataclass, field
+import dataclasses
+import uuid
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q, QuerySet, Sum
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet, Sum
 
 from hiepdong.accounts.models import Seat
 from hiepdong.accounts.queries import visible_organisation_ids
-from hiepdong.exchange.models import Draft
+from hiepdong.duties import queries as duties
+from hiepdong.duties.models import Duty
+from hiepdong.exchange import queries as exchange
+from hiepdong.exchange.models import Addressee, Draft
 from hiepdong.kernel.errors import NotFound
+from hiepdong.kernel.text import fold
+from hiepdong.organisations import queries as organisations
+from hiepdong.organisations.models import Organisation
 from hiepdong.regulations.models import Form
 
+from .domain.compose import typed_from
 from .models import Figure, PublishedFigure, State
 
 
@@ -37,7 +46,7 @@ class Total:
     without_number: int
     organisations: int
     parts_of: str = ""
-    published: list[PublishedFigure] = field(default_factory=list)
+    published: list[PublishedFigure] = dataclasses.field(default_factory=list)
 
 
 def figures_for_review(instrument_key: str, *, first: date, last: date, as_of: datetime) -> list[Total]:
@@ -77,7 +86,7 @@ def figures_for_review(instrument_key: str, *, first: date, last: date, as_of: d
         published.setdefault(figure.indicator, []).append(figure)
     totals = []
     for definition, indicator in definitions.items():
-        row = sums.get((indicator["key"], definition), {})
+        row: Any = sums.get((indicator["key"], definition), {})
         value = latest.get(definition) if indicator["aggregate"] == "last" else row.get("total")
         exact = row.get("loosest", "exact") == "exact" and row.get("strictest", "exact") == "exact"
         totals.append(
@@ -114,15 +123,22 @@ def _latest(live: QuerySet[Figure], definitions: set[str]) -> dict[str, Decimal]
     return found
 
 
+def _visible(seat: Seat) -> QuerySet[Figure]:
+    """Return the figures of papers one of whose parties the seat may look into: the gate of the papers themselves."""
+    ids = visible_organisation_ids(seat)
+    received = Addressee.objects.filter(dispatch=OuterRef("dispatch_id"), organisation__in=ids)
+    return Figure.objects.filter(Q(organisation__in=ids) | Exists(received))
+
+
 def figures_behind(seat: Seat, *, instrument_key: str, indicator: str, first: date, last: date) -> QuerySet[Figure]:
     """Return the single figures behind a total that the seat may see, newest first."""
     return (
-        Figure.objects.filter(
+        _visible(seat)
+        .filter(
             instrument_key=instrument_key,
             indicator=indicator,
             period_to__gte=first,
             period_to__lte=last,
-            organisation__in=visible_organisation_ids(seat),
         )
         .select_related("dispatch", "organisation")
         .defer("dispatch__signed")
@@ -130,42 +146,138 @@ def figures_behind(seat: Seat, *, instrument_key: str, indicator: str, first: da
     )
 
 
-def form_of_draft(draft: Draft) -> dict[str, Any]:
-    """Return the definition of the form a draft fills in, with its title.
+@dataclass(frozen=True, slots=True)
+class FigureFilter:
+    """What the page of figures shows; days are local and inclusive, by the end of the period."""
+
+    instrument_key: str = ""
+    indicator: str = ""
+    first: date | None = None
+    last: date | None = None
+    state: str = ""
+    organisation: str = ""  # part of a name, without marks
+    superseded: bool = False  # also those of reports that were replaced, returned or withdrawn
+    sort: str = "-period"
+
+
+SORTS = {
+    "-period": ("-period_to", "organisation__name_sort", "indicator", "id"),
+    "period": ("period_to", "organisation__name_sort", "indicator", "id"),
+    "organisation": ("organisation__name_sort", "-period_to", "indicator", "id"),
+    "-value": ("-value", "-period_to", "id"),
+}
+
+
+def figures(seat: Seat, chosen: FigureFilter, *, at: datetime) -> QuerySet[Figure]:
+    """Return the figures the seat may see, sent up to the moment."""
+    found = _visible(seat).filter(dispatch__sent_at__lte=at)
+    if chosen.instrument_key:
+        found = found.filter(instrument_key=chosen.instrument_key)
+    if chosen.indicator:
+        found = found.filter(indicator=chosen.indicator)
+    if chosen.first:
+        found = found.filter(period_to__gte=chosen.first)
+    if chosen.last:
+        found = found.filter(period_to__lte=chosen.last)
+    if chosen.state in State.values:
+        found = found.filter(state=chosen.state)
+    if chosen.organisation:
+        found = found.filter(organisation__name_folded__contains=fold(chosen.organisation))
+    if not chosen.superseded:
+        found = found.filter(superseded=False)
+    order = SORTS.get(chosen.sort, SORTS["-period"])
+    return found.select_related("dispatch", "organisation", "form").defer("dispatch__signed").order_by(*order)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a list of figures comes to; `value` is None without a number. `mixed` units or ways of counting are not added."""
+
+    value: Decimal | None
+    unit: str
+    reports: int
+    not_reported: int
+    without_number: int
+    mixed: bool
+
+
+def summary(found: QuerySet[Figure]) -> Summary:
+    """Add the standing figures of a list up, in one query; what is counted differently is not added."""
+    row = found.filter(superseded=False).aggregate(
+        total=Sum("value"),
+        reports=Count("dispatch", distinct=True, filter=Q(state=State.VALUE)),
+        none=Count("id", filter=Q(state=State.NOT_REPORTED)),
+        words=Count("id", filter=Q(state=State.NO_NUMBER)),
+        ways=Count("definition", distinct=True),
+        units=Count("unit", distinct=True),
+        unit=Max("unit"),
+    )
+    mixed = row["ways"] > 1 or row["units"] > 1
+    return Summary(None if mixed else row["total"], row["unit"] or "", row["reports"], row["none"], row["words"], mixed)
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorName:
+    """One indicator as the newest form that asks for it names it."""
+
+    key: str
+    name: str
+    unit: str
+    group: str
+
+
+def indicators(instrument_key: str = "") -> list[IndicatorName]:
+    """Return the indicators of all forms (of one instrument), each once, in the order of the forms."""
+    forms = Form.objects.order_by("-instrument__version", "id")
+    if instrument_key:
+        forms = forms.filter(instrument__key=instrument_key)
+    found: dict[str, IndicatorName] = {}
+    for definition in forms.values_list("definition", flat=True):
+        for i in definition["indicators"]:
+            found.setdefault(i["key"], IndicatorName(i["key"], i["name"], i["unit"], i.get("group", "")))
+    return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ReportDraft:
+    """A half-written report with all that its page needs."""
+
+    draft: Draft
+    form: Form
+    duty: Duty | None
+    recipients: list[tuple[Organisation, str]]  # with the role: "to" or "copy"
+
+    @property
+    def content_form(self) -> dict[str, Any]:
+        """The part of the content that the form fills."""
+        return dict(self.draft.content.get("body", {}).get("form", {}))
+
+
+def report_draft(seat: Seat, draft_id: uuid.UUID, *, at: datetime) -> ReportDraft:
+    """Return a report draft of the seat's own organisation.
 
     Raises:
-        NotFound: the draft is no report, or its form is not loaded.
+        NotFound: there is none, it is another organisation's, or it follows no form that is known here.
     """
-    wanted = draft.content.get("body", {}).get("form", {})
-    form = Form.objects.filter(
-        instrument__key=wanted.get("instrument"), instrument__version=wanted.get("version"), key=wanted.get("key")
+    draft = exchange.draft_for(seat, draft_id)
+    asked = draft.content.get("body", {}).get("form") or {}
+    form = Form.objects.select_related("instrument").defer("instrument__file_bytes")
+    found = form.filter(
+        instrument__key=asked.get("instrument", ""), instrument__version=asked.get("version", 0), key=asked.get("key", "")
     ).first()
-    if form is None:
+    if found is None:
         raise NotFound
-    return form.definition | {"title": form.title}
-
-
-def figures_shown(seat: Seat, *, indicator: str = "", first: str = "", last: str = "") -> QuerySet[Figure]:
-    """Return the visible figures that still stand, newest period first; days as ISO text, empty or wrong = no limit."""
-    found = Figure.objects.filter(organisation__in=visible_organisation_ids(seat), superseded=False)
-    if indicator:
-        found = found.filter(indicator=indicator)
-    for key, text in (("period_to__gte", first), ("period_to__lte", last)):
+    duty = None
+    if draft.duty_reference:
         try:
-            found = found.filter(**{key: date.fromisoformat(text)}) if text else found
-        except ValueError:
-            continue
-    return (
-        found.select_related("dispatch", "organisation", "form")
-        .defer("dispatch__signed")
-        .order_by("-period_to", "organisation__name_sort", "id")
-    )
+            duty = duties.duty_for(seat, draft.duty_reference, at=at)
+        except NotFound:
+            duty = None
+    wanted = [(r["organisation"], r.get("role", "to")) for r in draft.content.get("recipients", [])]
+    known = organisations.organisations_by_keys(k for k, _ in wanted)
+    return ReportDraft(draft, found, duty, [(known[k], role) for k, role in wanted if k in known])
 
 
-def indicator_keys(seat: Seat) -> list[tuple[str, str]]:
-    """Return the indicators of all forms as (key, name)."""
-    found: dict[str, str] = {}
-    for form in Form.objects.order_by("id"):
-        for i in form.definition["indicators"]:
-            found.setdefault(i["key"], i["name"])
-    return sorted(found.items(), key=lambda kv: kv[1])
+def typed_now(found: ReportDraft) -> dict[str, str]:
+    """Return what the fields of the report's page hold."""
+    return typed_from(found.content_form, found.draft.unsaved.get("typed", {}))

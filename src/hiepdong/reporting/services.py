@@ -1,16 +1,27 @@
 """Figures out of reports: read once from the signed content, superseded when the report is."""
 
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.db import transaction
 
-from hiepdong.exchange.models import Dispatch
+from hiepdong.accounts.models import Seat
+from hiepdong.documents import services as documents
+from hiepdong.exchange import services as exchange
+from hiepdong.exchange.domain.classified import ClassifiedContent, file_name_bears_mark
+from hiepdong.exchange.models import Dispatch, Draft
 from hiepdong.exchange.queries import content_of
 from hiepdong.journal.models import Entry
+from hiepdong.kernel.errors import DomainError, gettext_noop
+from hiepdong.kernel.text import nfc
 from hiepdong.regulations.models import Form
 
+from . import queries
+from .domain.compose import Answers, completed, read_form
 from .models import Figure, Precision, PublishedFigure, State
 
 
@@ -111,3 +122,114 @@ def publish_figures(*, rows: list[dict[str, Any]], instrument_key: str, actor: A
         )
         made += new
     return made
+
+
+# --- writing a report --------------------------------------------------------------------------------------------------
+
+LONGEST_SUBJECT = 300
+
+
+class ReportIncomplete(DomainError):
+    """The report cannot be sent as it stands."""
+
+    code = "reporting.report_incomplete"
+    message = gettext_noop("The report is not ready to be sent; places that need attention: %(count)s.")
+    hint = gettext_noop("They are marked below; what you typed is kept.")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file laid beside a report."""
+
+    name: str
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A report as it was kept, and what of it could not be read."""
+
+    draft: Draft
+    answers: Answers
+
+    @property
+    def conflict(self) -> bool:
+        """Somebody saved in between; nothing was overwritten."""
+        return "conflict" in self.draft.unsaved
+
+
+@transaction.atomic
+def save_report(
+    *,
+    draft_id: uuid.UUID,
+    typed: Mapping[str, str],
+    actor: Seat,
+    at: datetime,
+    revision: int = 0,
+    uploads: Sequence[Upload] = (),
+    without: str = "",
+) -> Saved:
+    """Keep a half-written report: what can be read as figures and sections, the rest as typed.
+
+    `typed` has the keys of `domain.compose`, with `subject`, `text` and `urgency`; `without` is the digest of a file
+    to take away.
+
+    Raises:
+        NotFound: no such draft of the actor's organisation.
+        ClassifiedContent: a secrecy mark in a text or a file name; nothing is kept.
+        FileTooLarge: a file is larger than can be kept.
+    """
+    found = queries.report_draft(actor, draft_id, at=at)
+    answers = read_form(found.form.definition, {k: nfc(v) for k, v in typed.items()})
+    content = dict(found.draft.content)
+    if any(file_name_bears_mark(u.name) for u in uploads):
+        raise ClassifiedContent
+    files = [a for a in content.get("attachments", []) if a["digest"] != without]
+    for upload in uploads:
+        kept = documents.keep_file(data=upload.data, name=upload.name, media_type=upload.media_type, at=at)
+        row = {"name": nfc(upload.name)[:200], "digest": kept.digest, "size": kept.size, "media_type": kept.media_type}
+        files = [a for a in files if a["digest"] != kept.digest] + [row]
+    body = dict(content.get("body", {}))
+    body["form"] = found.content_form | {"figures": answers.figures, "sections": answers.sections}
+    body["text"] = nfc(typed.get("text", str(body.get("text", "")))).replace("\r\n", "\n").strip()
+    content |= {
+        "subject": nfc(typed.get("subject", str(content.get("subject", "")))).strip()[:LONGEST_SUBJECT],
+        "urgency": typed.get("urgency") or content.get("urgency", "ordinary"),
+        "body": body,
+        "attachments": files,
+    }
+    unsaved = {"typed": answers.as_typed} if answers.as_typed else {}
+    draft = exchange.save_draft(draft_id=draft_id, content=content, actor=actor, at=at, revision=revision, unsaved=unsaved)
+    return Saved(draft, answers)
+
+
+@transaction.atomic
+def send_report(*, draft_id: uuid.UUID, actor: Seat, at: datetime) -> Dispatch:
+    """Sign and send a kept report; indicators left empty are signed as "not reported". Twice sends it once.
+
+    Raises:
+        ReportIncomplete: something cannot be read or is missing; nothing is sent.
+        NotAllowed, InvalidContent, ClassifiedContent: nothing is sent.
+    """
+    found = queries.report_draft(actor, draft_id, at=at)
+    if found.draft.sent_as is not None:
+        return found.draft.sent_as
+    open_places = problems_of(found)
+    if open_places:
+        raise ReportIncomplete(count=len(open_places))
+    body = dict(found.draft.content["body"])
+    body["form"] = found.content_form | {"figures": figures_to_sign(found)}
+    exchange.save_draft(draft_id=draft_id, content=found.draft.content | {"body": body}, actor=actor, at=at)
+    return exchange.send_draft(draft_id=draft_id, actor=actor, at=at)
+
+
+def problems_of(found: queries.ReportDraft) -> dict[str, DomainError]:
+    """Return why a kept report cannot be sent: by typed key, what cannot be read and what is missing."""
+    answers = read_form(found.form.definition, queries.typed_now(found))
+    return answers.gaps | answers.faults
+
+
+def figures_to_sign(found: queries.ReportDraft) -> list[dict[str, Any]]:
+    """Return the figures as they would be signed now, with "not reported" for what was left empty."""
+    return completed(found.form.definition, found.content_form.get("figures", []))
