@@ -13,6 +13,8 @@ from hiepdong.accounts import services as accounts
 from hiepdong.duties import services as duties
 from hiepdong.duties.models import Duty
 from hiepdong.exchange import services as exchange
+from hiepdong.exchange.models import Dispatch
+from hiepdong.kernel.errors import DomainError, gettext_noop
 from hiepdong.organisations import queries as organisations
 from hiepdong.organisations import services as organisations_services
 from hiepdong.regulations import services as regulations
@@ -20,9 +22,17 @@ from hiepdong.regulations.models import Instrument
 from hiepdong.territories import services as territories
 from hiepdong.web import services as web
 
-from .year import Owed, Planned, Shape, make_year
+from .year import PREFIX, Owed, Planned, Shape, make_year
 
 BATCH = 400
+
+
+class RealRecords(DomainError):
+    """The node holds papers that are not of a demo."""
+
+    code = "web.real_records"
+    message = gettext_noop("This node holds real dispatches; made-up ones are never mixed with them.")
+    hint = gettext_noop("Choose another, empty data folder: HIEPDONG_DATA=/path hiepdong setup.")
 
 
 def shape_of(parameters: dict[str, Any]) -> Shape:
@@ -31,6 +41,7 @@ def shape_of(parameters: dict[str, Any]) -> Shape:
     named["until"] = datetime.fromisoformat(parameters["until"])
     named["silent_months"] = tuple(parameters["silent_months"])
     named["silence_starts"] = tuple(parameters["silence_starts"])
+    named |= {k: frozenset(parameters[k]) for k in ("coastal", "sea_only", "land_only") if k in parameters}
     named["figures"] = {k: (v[0], v[1]) for k, v in parameters["figures"].items()}
     return Shape(**named)
 
@@ -38,6 +49,8 @@ def shape_of(parameters: dict[str, Any]) -> Shape:
 def load_example(*, folder: Path, at: datetime, progress: Callable[[str], None]) -> dict[str, Any]:
     """Load the whole example; `at` is now, the moment of entry. Running it on a loaded node changes nothing."""
     parameters = tomllib.loads((folder / "demo.toml").read_text(encoding="utf-8"))
+    if Dispatch.objects.exclude(subject__startswith=PREFIX).exists():
+        raise RealRecords
     territories.load_units(actor=None, at=at)
     progress("đơn vị hành chính")
     organisations_services.load_organisations(
@@ -54,7 +67,7 @@ def load_example(*, folder: Path, at: datetime, progress: Callable[[str], None])
     duties.make_duties(instrument_key=instrument.key, until=last, actor=None, at=at)
     plans = make_year(owed_of(instrument), shape)
     progress(f"sinh {len(plans)} công văn minh họa")
-    if not Duty.objects.filter(rule__instrument=instrument, fulfilled_at__isnull=False).exists():
+    if not Dispatch.objects.filter(uuid=plans[0].id).exists():
         _send(plans, at, progress)
     web.react(at=at, limit=100_000)
     progress("nghĩa vụ, số liệu")

@@ -6,13 +6,14 @@ stations report late is drawn by the seed, so that nothing is said of any real b
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from hiepdong.kernel.moments import at_local, local_day
 
 MARK = "Dữ liệu minh họa do máy sinh ra, không phải văn bản thật."
+PREFIX = "[Minh họa]"  # before every subject, so that no list, search or file shows a made-up paper as a real one
 DAY = timedelta(days=1)
 
 
@@ -75,23 +76,62 @@ class Shape:
     weak_late_share: float
     weak_missing_share: float
     quiet_districts: int  # skip quarterly exchanges
-    figures: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # indicator: least and most in a month
+    figures: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # indicator: least and most in a period
+    coastal: frozenset[str] = frozenset()  # stations and units that work at sea
+    sea_only: frozenset[str] = frozenset()  # indicators that only they report
+    land_only: frozenset[str] = frozenset()  # indicators that they do not report
 
 
 _SITUATION = (
     "Tình hình an ninh chính trị, trật tự an toàn xã hội trên địa bàn ổn định.",
-    "Đường biên, mốc quốc giới được giữ vững; quần chúng chấp hành tốt quy chế khu vực biên giới.",
-    "Hoạt động qua lại của cư dân hai bên biên giới bình thường, có giảm do phòng, chống dịch.",
-    "Một số hộ dân chưa khai báo tạm trú kịp thời; đã nhắc nhở, hướng dẫn.",
-    "Thời tiết diễn biến phức tạp, nguy cơ sạt lở một số điểm ven suối.",
-    "Ngư dân bám biển sản xuất bình thường; tàu thuyền ra vào cửa lạch chấp hành khai báo.",
     "Công tác phòng, chống dịch Covid-19 tại các tổ, chốt được duy trì nghiêm túc.",
+    "Một số hộ dân chưa khai báo tạm trú kịp thời; đã nhắc nhở, hướng dẫn.",
+    "Quần chúng tích cực cung cấp thông tin, tham gia phong trào toàn dân bảo vệ an ninh Tổ quốc.",
+    "Đời sống nhân dân cơ bản ổn định; một số hộ còn khó khăn do ảnh hưởng của dịch bệnh.",
+    "Hoạt động tôn giáo diễn ra bình thường, đúng quy định.",
+    "Chưa phát hiện vụ việc nổi cộm về an ninh, trật tự.",
+    "Học sinh đến trường bình thường; việc vận động học sinh bỏ học trở lại lớp tiếp tục được duy trì.",
+)
+_LAND = (
+    "Đường biên, mốc quốc giới được giữ vững; quần chúng chấp hành tốt quy chế khu vực biên giới.",
+    "Hoạt động qua lại của cư dân hai bên biên giới giảm do thực hiện các biện pháp phòng, chống dịch.",
+    "Thời tiết diễn biến phức tạp, nguy cơ sạt lở tại một số điểm ven suối, đường tuần tra.",
+    "Tội phạm ma túy trên tuyến biên giới còn tiềm ẩn phức tạp; đã trao đổi để phối hợp nắm tình hình.",
+    "Quan hệ với lực lượng bảo vệ biên giới và chính quyền phía Lào được duy trì qua điện thoại, thư tín.",
+    "Một số hộ phát nương gần đường biên; đã phối hợp tuyên truyền, không để xảy ra xâm canh.",
+    "Nguy cơ cháy rừng ở khu vực giáp biên cao; lực lượng tự quản đã được nhắc nhở trực, canh phòng.",
+)
+_SEA = (
+    "Ngư dân bám biển sản xuất bình thường; tàu thuyền ra vào cửa lạch chấp hành khai báo.",
+    "Còn một số tàu cá chưa bật thiết bị giám sát hành trình liên tục; đã nhắc nhở chủ tàu.",
+    "Thời tiết trên biển diễn biến phức tạp; đã thông báo để tàu thuyền chủ động phòng, tránh.",
+    "Chưa phát hiện tàu cá của địa phương vi phạm vùng biển nước ngoài.",
+    "Việc khai thác thủy sản bằng ngư cụ cấm vẫn còn xảy ra nhỏ lẻ ở vùng ven bờ.",
+    "Hoạt động của tàu thuyền tại cảng, bến bảo đảm an ninh, an toàn.",
 )
 _ADVICE = (
     "Đề nghị địa phương phối hợp tuyên truyền nhân dân không tiếp tay cho người xuất, nhập cảnh trái phép.",
-    "Đề nghị củng cố tổ tự quản đường biên, mốc quốc giới tại các bản giáp biên.",
     "Đề nghị thống nhất lịch giao ban và đầu mối trao đổi thông tin.",
-    "Đề nghị hỗ trợ kinh phí duy trì các chốt phòng, chống dịch.",
+    "Đề nghị hỗ trợ kinh phí duy trì các tổ, chốt phòng, chống dịch.",
+    "Đề nghị tiếp tục phân công đảng viên phụ trách hộ gia đình ở khu vực biên giới.",
+    "Đề nghị phối hợp quản lý người lạ đến địa bàn, trao đổi ngay khi có vấn đề cần làm rõ.",
+    "Đề nghị quan tâm chế độ cho thành viên các tổ tự quản theo Chỉ thị số 01.",
+)
+_ADVICE_LAND = (
+    "Đề nghị củng cố tổ tự quản đường biên, mốc quốc giới tại các bản giáp biên.",
+    "Đề nghị phối hợp kiểm tra, ngăn chặn việc qua lại trái phép trên đường mòn, lối mở.",
+    "Đề nghị chuẩn bị nội dung trao đổi với phía Lào khi hoạt động đối ngoại được nối lại.",
+)
+_ADVICE_SEA = (
+    "Đề nghị phối hợp vận động chủ tàu lắp và bật thiết bị giám sát hành trình.",
+    "Đề nghị củng cố tổ tàu thuyền an toàn, bến bãi an toàn.",
+    "Đề nghị bố trí kinh phí tuần tra chống khai thác thủy sản bất hợp pháp.",
+)
+_ANSWERS = (
+    "Cấp ủy đã nghiên cứu nội dung tham mưu và giao các cơ quan phối hợp thực hiện.",
+    "Địa phương thông báo lịch họp dân sắp tới; đề nghị đồn cử cán bộ dự.",
+    "Đã chỉ đạo các thôn, bản rà soát hộ dân và khách đến địa bàn.",
+    "Đã thống nhất chủ trương phối hợp; thời gian cụ thể sẽ thông báo sau.",
 )
 _SUBJECTS = {
     "d-01": "Thông báo tình hình địa bàn tháng {m}",
@@ -119,9 +159,13 @@ def make_year(owed: Sequence[Owed], shape: Shape) -> list[Planned]:
     """Return the papers of the year, in the order they were sent. The same duties and shape give the same papers."""
     rng = random.Random(shape.seed)
     duties = sorted(owed, key=lambda d: d.reference)
+    local = [d for d in duties if d.rule in {"d-01", "d-04"}]
+    inland = {d.creditor for d in local if d.debtor not in shape.coastal}
+    shape = replace(shape, coastal=shape.coastal | {d.creditor for d in local if d.debtor in shape.coastal} - inland)
     silent = _silences(rng, duties, shape)
     weak = _weak_stations(rng, duties, shape)
-    quiet = set(rng.sample(sorted({d.debtor for d in duties if d.rule == "d-05-den"}), shape.quiet_districts))
+    districts = sorted({d.debtor for d in duties if d.rule == "d-05-den"})
+    quiet = set(rng.sample(districts, min(shape.quiet_districts, len(districts))))
     plans: list[Planned] = []
     for duty in duties:
         if (frozenset((duty.debtor, duty.creditor)), duty.label) in silent:
@@ -184,14 +228,14 @@ def _papers(rng: random.Random, duty: Owed, shape: Shape, late_share: float) -> 
     sent_at = _sent_at(rng, duty, late_share)
     nil = duty.nil_allowed and rng.random() < shape.nil_share
     first_id = str(_uuid(rng))
-    common = {
+    common: dict[str, Any] = {
         "sender": duty.debtor,
         "to": (duty.creditor,),
         "copies": duty.copies,
         "subject": _subject(duty, nil),
         "answers": (duty.reference,),
     }
-    body: Mapping[str, Any] = {"text": f"Không có thay đổi so với kỳ trước.\n\n{MARK}"} if nil else _body(rng, duty, shape)
+    body: Mapping[str, Any] = {"text": f"{MARK}\n\nKhông có thay đổi so với kỳ trước."} if nil else _body(rng, duty, shape)
     kind = "nil_report" if nil else "report" if duty.content == "report" else "notice"
     if rng.random() >= shape.returned_share:
         ack = _acknowledged(rng, sent_at, shape.until)
@@ -220,19 +264,23 @@ def _subject(duty: Owed, nil: bool) -> str:
     )
     when = f"{when}/{year}" if when.startswith("quý") else when
     subject = _SUBJECTS.get(duty.rule, "Thông báo").format(m=when).strip()
-    return f"{subject}: không có thay đổi" if nil else subject
+    return f"{PREFIX} {subject}: không có thay đổi" if nil else f"{PREFIX} {subject}"
 
 
 def _body(rng: random.Random, duty: Owed, shape: Shape) -> Mapping[str, Any]:
-    situation = " ".join(rng.sample(_SITUATION, 2))
+    sea = bool({duty.debtor, duty.creditor} & shape.coastal)
+    situation = " ".join([rng.choice(_SITUATION), rng.choice(_SEA if sea else _LAND), rng.choice(_SITUATION[1:])])
+    station = duty.debtor_kind in {"border_station", "sea_squadron", "border_guard_party"}
+    wishes = _ADVICE + (_ADVICE_SEA if sea else _ADVICE_LAND) if station else _ANSWERS
     if duty.content != "report" or duty.form is None:
-        return {"text": f"{situation}\n\n{rng.choice(_ADVICE)}\n\n{MARK}"}
+        return {"text": f"{MARK}\n\n{situation}\n\n{rng.choice(wishes)}"}
     figures = []
     stated: dict[str, int] = {}
     for indicator in duty.form["indicators"]:
         figures.append(_figure(rng, duty, indicator, shape, stated))
     sections = [
-        {"key": s["key"], "text": situation if i == 0 else rng.choice(_ADVICE)} for i, s in enumerate(duty.form["sections"])
+        {"key": s["key"], "name": s["name"], "text": situation if i == 0 else rng.choice(wishes)}
+        for i, s in enumerate(duty.form["sections"])
     ]
     return {
         "text": MARK,
@@ -253,12 +301,16 @@ def _figure(
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
         "indicator": indicator["key"],
+        "name": indicator["name"],
         "unit": indicator["unit"],
         "precision": "exact",
-        "scope": "",
+        "scope": "số liệu minh họa",
         "text": "",
     }
+    elsewhere = shape.land_only if duty.debtor in shape.coastal else shape.sea_only
     chance = rng.random()
+    if indicator["key"] in elsewhere:
+        return found | {"state": "not_reported"}
     if chance < 0.03:
         return found | {"state": "not_reported"}
     if chance < 0.05:
@@ -280,14 +332,14 @@ def _ad_hoc(rng: random.Random, duties: Sequence[Owed], shape: Shape) -> list[Pl
     found = []
     for day in (48, 75, 100, 128, 190, 228, 262, 305, 322):
         moment = _office_hour(rng, first + DAY * day)
-        for district in rng.sample(districts, 6):
-            text = f"Thông báo phối hợp phòng, chống dịch bệnh, thiên tai trên địa bàn. {rng.choice(_SITUATION)}\n\n{MARK}"
+        for district in rng.sample(districts, min(6, len(districts))):
+            text = f"{MARK}\n\nThông báo phối hợp phòng, chống dịch bệnh, thiên tai trên địa bàn. {rng.choice(_SITUATION)}"
             found.append(
                 Planned(
                     kind="notice",
                     sender=sender,
                     to=(district,),
-                    subject="Thông báo đột xuất về phối hợp phòng, chống dịch bệnh, thiên tai",
+                    subject=f"{PREFIX} Thông báo đột xuất về phối hợp phòng, chống dịch bệnh, thiên tai",
                     sent_at=moment.astimezone(UTC),
                     body={"text": text},
                     acknowledged_at=_acknowledged(rng, moment, shape.until),
