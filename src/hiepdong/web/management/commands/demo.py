@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from hiepdong.web.demo.loader import load_example
+from hiepdong.web.management.plain import PlainCommand
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Load an example: real bodies and units, the regulation, demo sign-ins, and a synthetic year of dispatches. "
-        "Only for trying out; never on a node with real records."
+        "Only for trying out: it refuses a node that holds real dispatches. Running it again changes nothing. "
+        "Exit code 0: loaded; 1: refused, with the reason; 2: wrong call."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -25,6 +27,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder: Path = options["folder"]
+        missing = [n for n in ("demo.toml", "organisations.toml", "regulation.toml") if not (folder / n).is_file()]
+        if missing:
+            raise CommandError(f"{folder}: thiếu {', '.join(missing)} (xem examples/nghe-an-2020).", returncode=1)
         done = load_example(folder=folder, at=timezone.now(), progress=lambda line: self.stderr.write(f"demo: {line}"))
         parameters = tomllib.loads((folder / "demo.toml").read_text(encoding="utf-8"))
         people = [{"name": p["name"], "title": p["title"], "role": p["role"]} for p in parameters["person"]]

@@ -5,7 +5,11 @@ import socket
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandError, CommandParser
+from django.db import DatabaseError
+
+from hiepdong.accounts.queries import person_by_name
+from hiepdong.web.management.plain import PlainCommand
 
 
 def free_port(host: str, wanted: int) -> int:
@@ -21,8 +25,12 @@ def free_port(host: str, wanted: int) -> int:
     raise OSError(f"no free port on {host}")
 
 
-class Command(BaseCommand):
-    help = "Serve this node. Takes another free port when the wanted one is in use, and prints the address."
+class Command(PlainCommand):
+    help = (
+        "Serve this node to browsers. Takes another free port when the wanted one is in use, and prints the address. "
+        "Stop it with Ctrl+C. It speaks plain HTTP: for other machines put a front server with a certificate before it "
+        "(docs/how-to/install-a-node.md). Exit code 0: stopped; 1: this node is not ready, or no port is free."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
@@ -30,6 +38,12 @@ class Command(BaseCommand):
         parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            person_by_name("")
+        except DatabaseError as error:
+            raise CommandError("Nút này chưa sẵn sàng: hãy chạy `hiepdong setup` trước.", returncode=1) from error
+        if not 1 <= options["port"] <= 65535 or options["workers"] < 1:
+            raise CommandError("--port nhận 1 … 65535, --workers từ 1 trở lên.", returncode=2)
         port = free_port(options["host"], options["port"])
         host = f"[{options['host']}]" if ":" in options["host"] else options["host"]
         self.stdout.write(f"Mở trình duyệt tại: http://{host}:{port}/   (Ctrl+C để dừng)")

@@ -8,13 +8,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from hiepdong.territories import services as territories
+from hiepdong.web.management.plain import PlainCommand
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Make this node ready: its data folder, its secret, the database, the style sheet and fonts, and all "
         "administrative units. Running it again brings the database up to date and changes nothing else."

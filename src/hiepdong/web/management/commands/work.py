@@ -1,40 +1,80 @@
 """hiepdong work: what has to happen without a request."""
 
 import json
+import logging
 import time
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandError, CommandParser
+from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from hiepdong.duties import services as duties
+from hiepdong.kernel.errors import DomainError
 from hiepdong.regulations.queries import instrument_keys
 from hiepdong.web import services
+from hiepdong.web.management.plain import PlainCommand, told
 
 AHEAD = timedelta(days=400)
+PAUSE_SECONDS = 60
+log = logging.getLogger("hiepdong.work")
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
-        "Do what is waiting: reactions to the journal, and the duties of the coming year. Runs for ever, once a minute; "
-        "with --once it does one round and stops."
+        "Do what is waiting: what the journal's new facts lead to, and the duties of the coming 400 days. Runs until it "
+        "is stopped (Ctrl+C), one round a minute; with --once it does one round and stops. Harmless to run twice or "
+        "beside the server. Exit code 0: done; 1: something could not be done, with the reason."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true", help="do one round and stop")
-        parser.add_argument("--json", action="store_true", help="print each round as JSON")
+        parser.add_argument("--json", action="store_true", help="print each round as one line of JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        while True:
-            now = timezone.now()
-            walked = services.react(at=now, limit=10_000)
-            made = 0
-            for key in instrument_keys():
-                until = (timezone.localdate(now) + AHEAD) if walked or options["once"] else timezone.localdate(now)
+        made_on: date | None = None
+        try:
+            while True:
+                now = timezone.now()
+                reasons: list[str] = []
+                walked = self._react(now, reasons)
+                made = 0
+                # Duties ahead are made once a day, and at once when something new was learnt (a regulation, perhaps).
+                if walked or made_on != timezone.localdate(now):
+                    made, made_on = self._make(now, reasons), timezone.localdate(now)
+                done = {"reactions": walked, "duties": made}
+                if options["json"]:
+                    self.stdout.write(json.dumps(done))
+                elif walked or made or options["once"]:
+                    self.stdout.write(f"work: {walked} reactions, {made} new duties")
+                self.stdout.flush()
+                if options["once"] and reasons:
+                    raise CommandError("\n".join(reasons), returncode=1)
+                if options["once"]:
+                    return
+                for reason in reasons:
+                    self.stderr.write(f"work: {reason}")
+                time.sleep(PAUSE_SECONDS)
+        except KeyboardInterrupt:
+            self.stderr.write("work: stopped")
+
+    def _react(self, now: datetime, reasons: list[str]) -> int:
+        """Walk the journal; a fact whose reaction fails stays open and is tried again in the next round."""
+        try:
+            return services.react(at=now, limit=10_000)
+        except (DomainError, DatabaseError) as error:
+            log.exception("a reaction failed")
+            reasons.append(told(error))
+            return 0
+
+    def _make(self, now: datetime, reasons: list[str]) -> int:
+        """Make the duties ahead of every instrument; one that cannot be counted does not keep the others back."""
+        made = 0
+        for key in instrument_keys():
+            try:
+                until = timezone.localdate(now) + AHEAD
                 made += duties.make_duties(instrument_key=key, until=until, actor=None, at=now).made
-            done = {"reactions": walked, "duties": made}
-            self.stdout.write(json.dumps(done) if options["json"] else f"work: {walked} reactions, {made} new duties")
-            if options["once"]:
-                return
-            time.sleep(60)
+            except DomainError as error:
+                reasons.append(f"{key}: {told(error)}")
+        return made

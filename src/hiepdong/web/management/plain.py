@@ -1,0 +1,30 @@
+"""What the commands of the node share: a refusal is a sentence with a hint and exit code 1, never a traceback."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+from django.utils.translation import override
+
+from hiepdong.kernel.errors import DomainError
+
+
+def told(error: Exception) -> str:
+    """Return a refusal in the language of the node: what is wrong, and what to do."""
+    if not isinstance(error, DomainError):
+        return str(error)
+    with override("vi"):
+        facts = error.facts
+        return " ".join(_(text) % facts if facts else _(text) for text in (error.message, error.hint) if text)
+
+
+class PlainCommand(BaseCommand):
+    """A command whose refusals are told in words. Exit code 0: done; 1: refused, with the reason; 2: wrong call."""
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().execute(*args, **options)
+        except DomainError as error:
+            raise CommandError(told(error), returncode=1) from error
+        except OSError as error:
+            raise CommandError(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), returncode=1) from error
