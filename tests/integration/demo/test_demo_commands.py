@@ -90,3 +90,11 @@ def test_every_command_explains_itself_and_calls_a_wrong_call_by_code_2(command,
     assert helped.returncode == 0
     assert len(helped.stdout) > 200
     assert run(command, "--no-such-option", data=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("command", [("serve",), ("work", "--once"), ("demo",)])
+def test_a_node_that_was_not_set_up_says_so_in_one_sentence(command, tmp_path):
+    refused = run(*command, data=tmp_path / "nowhere")
+    assert refused.returncode == 1
+    assert "hiepdong setup" in refused.stderr
+    assert "Traceback" not in refused.stderr

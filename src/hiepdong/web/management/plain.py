@@ -3,10 +3,13 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError, ProgrammingError
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from hiepdong.kernel.errors import DomainError
+
+NOT_READY = "Cơ sở dữ liệu của nút chưa sẵn sàng: hãy chạy `hiepdong setup`, hoặc xem lại HIEPDONG_DATA, HIEPDONG_DATABASE_URL."
 
 
 def told(error: Exception) -> str:
@@ -26,5 +29,7 @@ class PlainCommand(BaseCommand):
             return super().execute(*args, **options)
         except DomainError as error:
             raise CommandError(told(error), returncode=1) from error
+        except (OperationalError, ProgrammingError) as error:
+            raise CommandError(f"{NOT_READY} ({str(error).strip().splitlines()[0]})", returncode=1) from error
         except OSError as error:
             raise CommandError(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), returncode=1) from error
