@@ -5,21 +5,22 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from hiepdong.kernel.errors import NotAllowed
 from hiepdong.shell.pages import render_page
 
 from .domain.permissions import Action
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def seat_required(view: View) -> View:
     """Send strangers to the sign-in page, and tell people without a seat whom to ask."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path())
         if request.seat is None:  # type: ignore[attr-defined]
@@ -34,7 +35,7 @@ def requires(action: Action) -> Callable[[View], View]:
 
     def door(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not request.seat.may(action):  # type: ignore[attr-defined]
                 raise NotAllowed
             return view(request, *args, **kwargs)

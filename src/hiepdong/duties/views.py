@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -38,7 +39,7 @@ def _int(text: str | None) -> int | None:
 
 @seat_required
 @require_GET
-def duty_list(request: HttpRequest) -> HttpResponse:
+def duty_list(request: HttpRequest) -> HttpResponseBase:
     """Show the duties the seat may see, filtered and sorted; also as CSV."""
     seat, at = request.seat, moment(request)  # type: ignore[attr-defined]
     get = request.GET.get

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -161,7 +162,7 @@ def _register(request: HttpRequest, at: datetime) -> tuple[Any, queries.Register
 
 @seat_required
 @require_GET
-def register_out(request: HttpRequest) -> HttpResponse:
+def register_out(request: HttpRequest) -> HttpResponseBase:
     """Show the outgoing register of a year; also as CSV."""
     own, filters, context = _register(request, moment(request))
     found = queries.register_out(request.seat, own.pk, filters)  # type: ignore[attr-defined]
@@ -181,7 +182,7 @@ def _out_rows(found: Iterable[Any]) -> Iterable[list[Any]]:
 
 @seat_required
 @require_GET
-def register_in(request: HttpRequest) -> HttpResponse:
+def register_in(request: HttpRequest) -> HttpResponseBase:
     """Show the incoming register of a year; also as CSV."""
     own, filters, context = _register(request, moment(request))
     found = queries.register_in(request.seat, own.pk, filters)  # type: ignore[attr-defined]
@@ -236,7 +237,7 @@ def draft_form(request: HttpRequest, draft_id: uuid.UUID) -> HttpResponse:
     """Write a notice: saved while typing, laid before the signer, signed and sent."""
     seat, now = request.seat, timezone.now()  # type: ignore[attr-defined]
     draft = queries.draft_if_any(seat, draft_id)
-    if draft is not None and draft.sent_as_id:
+    if draft is not None and draft.sent_as is not None:
         return HttpResponseRedirect(reverse("exchange:dispatch_detail", args=[draft.sent_as.uuid]))
     recipients = _recipients(seat)
     if request.method != "POST":
@@ -293,7 +294,7 @@ def _initial(draft: Any) -> dict[str, Any]:
 def _content(request: HttpRequest, draft: Any) -> dict[str, Any]:
     """Return what was typed as draft content, keeping what the form does not show."""
     post = request.POST
-    before = dict(draft.content) if draft is not None else {"kind": "notice", "answers": []}
+    before: dict[str, Any] = dict(draft.content) if draft is not None else {"kind": "notice", "answers": []}
     event = post.get("event_at", "")
     try:
         event_at = timezone.make_aware(datetime.fromisoformat(event)).isoformat() if event else None

@@ -5,6 +5,7 @@ from datetime import date
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
@@ -26,7 +27,7 @@ def day_asked(request: HttpRequest) -> date:
 
 @login_required
 @require_GET
-def organisation_list(request: HttpRequest) -> HttpResponse:
+def organisation_list(request: HttpRequest) -> HttpResponseBase:
     """Show the organisations as they stood on a day; also as CSV."""
     on, kind, text = day_asked(request), request.GET.get("kind", ""), request.GET.get("q", "")
     found = queries.organisations_on(on, kind=kind, search=text)

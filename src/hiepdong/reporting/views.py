@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -160,7 +161,7 @@ def _day(text: str | None) -> date | None:
 
 @seat_required
 @require_GET
-def figure_list(request: HttpRequest) -> HttpResponse:
+def figure_list(request: HttpRequest) -> HttpResponseBase:
     """Show the single figures, with the reports they stand in; also as CSV."""
     seat, get = request.seat, request.GET.get  # type: ignore[attr-defined]
     chosen = queries.FigureFilter(
@@ -176,7 +177,7 @@ def figure_list(request: HttpRequest) -> HttpResponse:
     found = queries.figures(seat, chosen, at=moment(request))
     names = {i.key: i.name for i in queries.indicators()}
     if get("as") == "csv":
-        return csv_response("so-lieu.csv", _header(), _rows(found.iterator(chunk_size=500), names))  # type: ignore[return-value]
+        return csv_response("so-lieu.csv", _header(), _rows(found.iterator(chunk_size=500), names))
     page = Paginator(found, 50).get_page(get("page"))
     instruments = {i.key: i.title for i in regulations.instruments_for(seat)}
     context = {

@@ -42,5 +42,5 @@ class _OneFile(FileSystemStorage):
 
     def _open(self, name: str, mode: str = "rb") -> Any:
         if not name.endswith((".css", ".js")):
-            return super()._open(name, mode)
+            return super()._open(name, mode)  # type: ignore[misc]
         return ContentFile(_SOURCE_MAP.sub(b"", self._target.read_bytes()), name=name)

@@ -1,11 +1,14 @@
 """The desk, the board, the calendar, search, help."""
 
 from calendar import monthrange
-from datetime import date, timedelta
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 from itertools import groupby
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -49,7 +52,7 @@ def desk(request: HttpRequest) -> HttpResponse:
 
 @seat_required
 @require_GET
-def board(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+def board(request: HttpRequest) -> HttpResponseBase:
     """Show pairs by months, both directions: on time, late, missing, silent."""
     seat, at = request.seat, moment(request)  # type: ignore[attr-defined]
     instruments = list({i.key: i for i in regulations.instruments_for(seat)}.values())
@@ -65,14 +68,14 @@ def board(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     return render_page(request, "web/board.html", "rows", context)
 
 
-def _board_csv(seat: object, key: str, year: int, at: object, sort: str, only: str) -> StreamingHttpResponse:
+def _board_csv(seat: Any, key: str, year: int, at: datetime, sort: str, only: str) -> StreamingHttpResponse:
     header = [_("Debtor"), _("Creditor"), *(f"{m:02}/{year}" for m in range(1, 13))]
     header += [_("expected"), _("on time"), _("late"), _("missing"), _("longest silence (days)")]
 
-    def rows():  # type: ignore[no-untyped-def]
+    def rows() -> Iterator[list[Any]]:
         page = 1
         while True:
-            found = duties.board(seat, key, year, at, page, sort=sort, only=only)  # type: ignore[arg-type]
+            found = duties.board(seat, key, year, at, page, sort=sort, only=only)
             for row in found.rows:
                 for d in row.directions:
                     cells = [c.shape_name if c.counts.total else "" for c in d.cells]
@@ -142,7 +145,7 @@ def search(request: HttpRequest) -> HttpResponse:
     """Search dispatches, organisations, units and articles, without marks."""
     seat, text = request.seat, request.GET.get("q", "").strip()[:200]  # type: ignore[attr-defined]
     before = request.GET.get("before", "")
-    context = {"q": text}
+    context: dict[str, Any] = {"q": text}
     if text:
         found = exchange.search(seat, text, limit=21, before=int(before) if before.isdigit() else None)
         context |= {
