@@ -15,7 +15,7 @@ def _words(name: str, default: str = "") -> list[str]:
 
 # --- what a node chooses -------------------------------------------------------------------------------------------
 
-HIEPDONG_DATA = Path(os.environ.get("HIEPDONG_DATA", BASE_DIR / "var"))
+HIEPDONG_DATA = Path(os.environ.get("HIEPDONG_DATA") or BASE_DIR / "var").absolute()
 """Folder of this node: database (SQLite), files, keys. Back it up whole."""
 
 HIEPDONG_ASSETS = Path(os.environ.get("HIEPDONG_ASSETS", BASE_DIR / "node_modules"))
