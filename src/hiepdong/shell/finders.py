@@ -15,10 +15,10 @@ class AssetFinder(BaseFinder):
     """Serve exactly the files of settings.HIEPDONG_ASSET_FILES: static path -> path below HIEPDONG_ASSETS."""
 
     def find(self, path: str, find_all: bool = False, **kwargs: Any) -> Any:
-        """Return the absolute path of an asset, or nothing."""
+        """Return the absolute path of an asset, or an empty list as Django's own finders do."""
         target = settings.HIEPDONG_ASSET_FILES.get(path)
         found = [str(Path(settings.HIEPDONG_ASSETS) / target)] if target else []
-        return found if find_all else (found[0] if found else None)
+        return found[0] if found and not find_all else found
 
     def list(self, ignore_patterns: Iterable[str] | None) -> Iterator[tuple[str, Any]]:
         """Yield (static path, storage) of every asset."""
