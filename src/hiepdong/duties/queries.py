@@ -18,15 +18,18 @@ from django.utils.translation import gettext
 
 from hiepdong.accounts import queries as accounts
 from hiepdong.accounts.models import Seat
-from hiepdong.exchange.models import Addressee, Draft, Kind
+from hiepdong.exchange.domain.dispatch import MADE_UP
+from hiepdong.exchange.models import Addressee, Dispatch, Draft, Kind
 from hiepdong.journal.queries import entries_about
 from hiepdong.kernel.errors import NotFound, gettext_noop
 from hiepdong.kernel.moments import VIET_NAM, at_local, local_day
 from hiepdong.kernel.text import fold
 from hiepdong.organisations import queries as organisations
 from hiepdong.organisations.models import Organisation
-from hiepdong.regulations.models import DutyRule
+from hiepdong.regulations.models import DutyRule, Instrument
 
+from .domain.occasions import families_of
+from .domain.periods import Family
 from .domain.punctuality import Counts, count
 from .domain.silence import Silence
 from .domain.silence import silences as gaps_in
@@ -550,6 +553,15 @@ def board_years(seat: Seat, instrument_key: str) -> list[int]:
     return sorted(years, reverse=True)
 
 
+def own_families(version: Instrument) -> dict[str, Family]:
+    """Return the period families that a version of an instrument declares itself, by key."""
+    kept = version.periods
+    tables = (
+        [{"key": key, **table} for key, table in kept.items() if isinstance(table, dict)] if isinstance(kept, dict) else kept
+    )
+    return families_of(tables or ())
+
+
 # --- for the review --------------------------------------------------------------------------------------------------
 
 
@@ -761,3 +773,69 @@ def first_content(duty: Duty) -> dict[str, Any]:
 def draft_exists(seat: Seat, draft_id: uuid.UUID) -> bool:
     """Say whether the seat's organisation already has that draft open."""
     return Draft.objects.filter(pk=draft_id, organisation_id=seat.organisation_id).exists()
+
+
+def troubles(instrument_key: str, *, first: date, last: date, at: datetime) -> list[dict[str, Any]]:
+    """Return the duties that are late or missing at the moment, for periods that end in the window; no gate, one query.
+
+    Each is a dict: reference, rule, title, clause, event, debtor, creditor (ids), occasion, period_from, period_to, due_at,
+    missing.
+    """
+    bad = status_q(Status.OVERDUE, at) | status_q(Status.FULFILLED_LATE, at)
+    rows = Duty.objects.filter(bad, pair__instrument_key=instrument_key, period_to__gte=first, period_to__lte=last)
+    rules: dict[int, dict[str, Any]] = {}
+    for rule in DutyRule.objects.filter(instrument__key=instrument_key):
+        event = rule.spec["trigger"]["type"] == "event"
+        rules[rule.pk] = {"rule": rule.key, "title": rule.title, "clause": rule.clause, "event": event}
+    columns = ("reference", "debtor_id", "creditor_id", "occasion", "period_from", "period_to", "due_at")
+    names = [c.removesuffix("_id") for c in columns]
+    found = []
+    for *facts, rule_id, fulfilled in rows.order_by("due_at", "id").values_list(*columns, "rule_id", "fulfilled_at"):
+        found.append(rules[rule_id] | dict(zip(names, facts, strict=True)) | {"missing": fulfilled is None or fulfilled > at})
+    return found
+
+
+def unanswered(instrument_key: str, *, first: date, last: date, as_of: datetime, days: int) -> list[Addressee]:
+    """Return the dispatches of the instrument that lay more than so many days without an answer; no gate, for the review.
+
+    Counted are dispatches that speak to a duty, at the duty's creditor, sent from `first` to `last` and not returned.
+    Answered after the limit counts too. Two queries.
+    """
+    linked = (
+        Duty.objects.filter(pair__instrument_key=instrument_key, period_to__gte=first, period_to__lte=last)
+        .filter(fulfilled_at__lte=as_of - days * DAY)
+        .values("fulfilled_by_id")
+    )
+    open_ = Q(acknowledged_at__isnull=True) | Q(acknowledged_at__gt=F("arrived_at") + days * DAY)
+    found = Addressee.objects.filter(
+        open_,
+        role="to",
+        dispatch_id__in=linked,
+        arrived_at__lte=as_of - days * DAY,
+        returned_at__isnull=True,
+    )
+    return list(
+        found.select_related("dispatch", "dispatch__sender", "organisation")
+        .defer("dispatch__signed")
+        .order_by("arrived_at", "id")
+    )
+
+
+def pairs_of(instrument_key: str) -> list[Pair]:
+    """Return every pair of the instrument with its two organisations, by name; no gate, for the review."""
+    found = Pair.objects.filter(instrument_key=instrument_key).select_related("first", "second")
+    return list(found.order_by("first__name_sort", "second__name_sort", "id"))
+
+
+def volume(instrument_key: str, *, first: date, last: date, as_of: datetime) -> dict[str, int]:
+    """Return how many dispatches the bodies of the instrument's pairs sent each other in the local days, by kind."""
+    ids = set(Pair.objects.filter(instrument_key=instrument_key).values_list("first_id", flat=True))
+    ids |= set(Pair.objects.filter(instrument_key=instrument_key).values_list("second_id", flat=True))
+    sent = Dispatch.objects.filter(sender__in=ids, sent_at__gte=at_local(first), sent_at__lt=at_local(last + DAY))
+    sent = sent.filter(sent_at__lte=as_of)
+    found: dict[str, int] = dict.fromkeys(Kind.values, 0)
+    for kind, number in sent.order_by().values_list("kind").annotate(number=Count("id")):
+        found[kind] = number
+    found["all"] = sum(found.values())
+    found["made_up"] = int(sent.filter(subject__startswith=MADE_UP).exists())
+    return found

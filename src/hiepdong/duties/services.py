@@ -5,7 +5,7 @@ from all dispatches linked to it.
 """
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -32,7 +32,7 @@ from . import queries
 from .calendar_source import national_calendar
 from .domain.calendar import Calendar
 from .domain.deadline import DueMoment, due_moment, read_deadline
-from .domain.occasions import Occasion, families_of, occasions
+from .domain.occasions import Occasion, occasions
 from .domain.selection import Body, in_order, paired, selected
 from .domain.status import Status, Version, anchor_of
 from .models import Duty, Exemption, Link, Pair
@@ -137,7 +137,7 @@ def make_duties(*, instrument_key: str, until: date, actor: Seat | None, at: dat
     idle: list[str] = []
     for version in versions:
         bodies = _bodies_of(version)
-        own = families_of(_declared_families(version))
+        own = queries.own_families(version)
         for rule in version.rules.order_by("key"):
             wanted: list[Duty] = []
             pairs: list[tuple[Body, Body]] = []
@@ -205,14 +205,6 @@ class _Relations:
             return self.known[key]
 
         return asked
-
-
-def _declared_families(version: Instrument) -> Iterable[Mapping[str, Any]]:
-    """Return the `[[period_family]]` tables, kept either as a list or by key."""
-    kept = version.periods
-    if isinstance(kept, dict):
-        return [{"key": key, **table} for key, table in kept.items() if isinstance(table, dict)]
-    return list(kept or ())
 
 
 def _bodies_of(version: Instrument) -> list[Body]:

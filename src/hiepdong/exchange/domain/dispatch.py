@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from hiepdong.kernel.errors import DomainError, gettext_noop
 
+MADE_UP = "[Minh họa]"  # begins every subject of a demo, so that no list, search, file or review shows it as a real paper
+
 
 class State(StrEnum):
     SENT = "sent"

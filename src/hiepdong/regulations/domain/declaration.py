@@ -285,6 +285,7 @@ REGULATION = Table(
                     "missing_count": Field("integer", "thiếu từ bao nhiêu lần thì nêu", least=1, most=1000),
                     "late_count": Field("integer", "chậm từ bao nhiêu lần thì nêu", least=1, most=1000),
                     "unacknowledged_days": Field("integer", "chưa xác nhận sau bao nhiêu ngày thì nêu", least=1, most=1000),
+                    "unacknowledged_count": Field("integer", "chưa xác nhận từ bao nhiêu văn bản thì nêu", least=1, most=1000),
                     "year_family": Field("text", "loại kỳ của năm tổng kết"),
                 },
             ),

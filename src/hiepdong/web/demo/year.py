@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
+from hiepdong.exchange.domain.dispatch import MADE_UP
 from hiepdong.kernel.moments import at_local, local_day
 
 MARK = "Dữ liệu minh họa do máy sinh ra, không phải văn bản thật."
-PREFIX = "[Minh họa]"  # before every subject, so that no list, search or file shows a made-up paper as a real one
+PREFIX = MADE_UP
 DAY = timedelta(days=1)
 
 
