@@ -19,7 +19,7 @@ from hiepdong.kernel.errors import NotFound
 from hiepdong.kernel.text import fold
 from hiepdong.organisations import queries as organisations
 from hiepdong.organisations.models import Organisation
-from hiepdong.regulations.models import Form
+from hiepdong.regulations.models import DutyRule, Form
 
 from .domain.compose import typed_from
 from .models import Figure, PublishedFigure, State
@@ -63,6 +63,7 @@ def figures_for_review(instrument_key: str, *, first: date, last: date, as_of: d
         dispatch__sent_at__lte=as_of,
     )
     with_value = Q(state=State.VALUE)
+    live = live.exclude(pk__in=_told_again(live, instrument_key))
     sums = {
         (row["indicator"], row["definition"]): row
         for row in live.values("indicator", "definition").annotate(
@@ -109,6 +110,32 @@ def figures_for_review(instrument_key: str, *, first: date, last: date, as_of: d
             )
         )
     return totals
+
+
+def _told_again(live: QuerySet[Figure], instrument_key: str) -> list[int]:
+    """Return the figures that a longer report of the same body tells again: a half year beside the whole year.
+
+    Only forms that several period families use can do so; for the others nothing is read.
+    """
+    families: dict[int, set[str]] = {}
+    for form_id, spec in DutyRule.objects.filter(instrument__key=instrument_key, form__isnull=False).values_list(
+        "form_id", "spec"
+    ):
+        families.setdefault(form_id or 0, set()).add(str(spec["trigger"].get("family", "")))
+    forms = [form_id for form_id, used in families.items() if len(used) > 1]
+    if not forms:
+        return []
+    longer: dict[tuple[Any, ...], list[tuple[date, date]]] = {}
+    shorter: list[int] = []
+    columns = ("organisation_id", "indicator", "definition", "scope", "pk", "period_from", "period_to")
+    rows = live.filter(form__in=forms, state=State.VALUE).order_by("period_from", "-period_to", "pk").values_list(*columns)
+    for *key, pk, first, last in rows.iterator(chunk_size=5000):
+        known = longer.setdefault(tuple(key), [])
+        if any(a <= first and last <= b and (a, b) != (first, last) for a, b in known):
+            shorter.append(pk)
+        else:
+            known.append((first, last))
+    return shorter
 
 
 def _latest(live: QuerySet[Figure], definitions: set[str]) -> dict[str, Decimal]:
