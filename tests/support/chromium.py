@@ -17,7 +17,7 @@ def _starts(path: str | None) -> bool:
     if not path or not os.access(path, os.X_OK):
         return False
     try:
-        return subprocess.run([path, "--version"], capture_output=True, timeout=30).returncode == 0
+        return subprocess.run([path, "--version"], check=False, capture_output=True, timeout=30).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 
@@ -45,7 +45,7 @@ def _said(*command: str) -> bool:
     print("chromium:", " ".join(command), file=sys.stderr)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     try:
-        return subprocess.run(command, stdout=sys.stderr, env=environment).returncode == 0
+        return subprocess.run(command, check=False, stdout=sys.stderr, env=environment).returncode == 0
     except OSError:
         return False
 

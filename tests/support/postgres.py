@@ -48,6 +48,7 @@ def postgres() -> Iterator[str]:
             # A session of its own: an interrupt at the keyboard reaches us, and we stop the server in order.
             done = subprocess.run(
                 [programs / program, *arguments],
+                check=False,
                 env=environment,
                 cwd=root,
                 stdin=subprocess.DEVNULL,
