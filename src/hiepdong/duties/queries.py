@@ -409,6 +409,7 @@ def board(
     *,
     sort: str = "trouble",
     only: str = "",
+    picked: Mapping[str, Sequence[int]] | None = None,
 ) -> Board:
     """Return one page (at most 40 pairs) of who sent what to whom in a reporting year.
 
@@ -417,6 +418,8 @@ def board(
     Args:
         sort: "trouble" (missing, then late, first), "first" or "second" (by name).
         only: "missing", "late" or "trouble" keeps only such pairs; empty keeps all.
+        picked: lists of pair ids by name; as `sort` a name puts its pairs first, in its order, before the others by trouble,
+            as `only` it keeps nothing else.
     """
     ids = accounts.visible_organisation_ids(seat)
     # plain tuples: of a thousand pairs only forty become objects
@@ -432,12 +435,15 @@ def board(
     if sort == "second":
         ordered.sort(key=lambda pk: names[pk][::-1])
     elif sort != "first":
-        sort = "trouble"
-        ordered.sort(key=lambda pk: (-sums[pk]["missing"], -sums[pk]["late"]))
+        sort = sort if sort in (picked or {}) else "trouble"
+        places = {pk: i for i, pk in enumerate((picked or {}).get(sort, ()))}
+        ordered.sort(key=lambda pk: (places.get(pk, len(places)), -sums[pk]["missing"], -sums[pk]["late"]))
     if only in {"missing", "late"}:
         ordered = [pk for pk in ordered if sums[pk][only]]
     elif only == "trouble":
         ordered = [pk for pk in ordered if sums[pk]["missing"] or sums[pk]["late"]]
+    elif picked and only in picked:
+        ordered = [pk for pk in ordered if pk in set(picked[only])]
     shown = Paginator(ordered, BOARD_PAGE).get_page(page)
     totals = {k: sum(s[k] for s in sums.values()) for k in ("missing", "late", "on_time", "open")}
     pairs = Pair.objects.select_related("first", "second").in_bulk(list(shown.object_list))

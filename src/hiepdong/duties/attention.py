@@ -1,0 +1,188 @@
+"""What must jump out while it lasts: pairs in which exchange fell silent, and bodies that report late or not at all.
+
+The board, the desk and their links rest on the same lists. Nothing is graded: what is counted is what was owed and not
+sent, from the thresholds that stand in the regulation. The number of queries does not grow with pairs or dispatches.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+
+from hiepdong.accounts import queries as accounts
+from hiepdong.accounts.models import Seat
+from hiepdong.exchange.models import Addressee, Kind
+from hiepdong.kernel.moments import at_local, local_day
+from hiepdong.organisations import queries as organisations
+from hiepdong.organisations.models import Organisation
+
+from .domain.silence import Silence
+from .domain.status import Status
+from .models import Duty, Pair
+from .queries import status_q
+
+DAY = timedelta(days=1)
+DEFAULTS = {"silence_days": 60, "missing_count": 2, "late_count": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class SilentPair:
+    """A pair in which neither side sent anything for so long, though something fell due meanwhile and was not kept."""
+
+    pair: Pair
+    longest: Silence
+    silences: list[Silence]  # all of them
+    missed: int  # duties of both sides that fell due inside them and were late or are missing
+
+
+@dataclass(frozen=True, slots=True)
+class WeakBody:
+    """A body that left out or sent late, to one partner, at least as often as the threshold says, silences apart.
+
+    The numbers are those of everything it owed in the window under the regulation, so that the lists behind them agree.
+    """
+
+    body: Organisation
+    expected: int
+    late: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Both lists, the longest silence and the most missing first; `silence_days` is the threshold used."""
+
+    instrument_key: str
+    first: date  # inclusive
+    last: date  # inclusive
+    silence_days: int
+    silent: list[SilentPair] = field(default_factory=list)
+    weak: list[WeakBody] = field(default_factory=list)
+    weak_pair_ids: list[int] = field(default_factory=list)
+
+    @property
+    def silent_pair_ids(self) -> list[int]:
+        """The silent pairs, the longest silence first."""
+        return [s.pair.pk for s in self.silent]
+
+
+def attention(
+    seat: Seat, instrument_key: str, year: int, at: datetime, *, thresholds: Mapping[str, Any] | None = None, own: bool = False
+) -> Attention:
+    """Return what jumps out of a reporting year, among the pairs the seat may see.
+
+    Args:
+        year: calendar year; it ends at the local day of `at` when that is earlier.
+        thresholds: of the regulation (`silence_days`, `missing_count`, `late_count`); what is left out has a default.
+        own: only pairs in which the seat's own organisation is a side.
+    """
+    limits = DEFAULTS | {k: int(v) for k, v in (thresholds or {}).items() if k in DEFAULTS}
+    first, last = date(year, 1, 1), min(date(year, 12, 31), local_day(at))
+    found = Attention(instrument_key, first, last, limits["silence_days"])
+    ids = {seat.organisation_id} if own else accounts.visible_organisation_ids(seat)
+    if last < first or not seat_reads(seat):
+        return found
+    pairs = Pair.objects.filter(Q(first__in=ids) | Q(second__in=ids), instrument_key=instrument_key)
+    gaps = _gaps(pairs, first, last, at, limits["silence_days"])
+    bad = _bad_in(gaps, at)
+    silent: list[SilentPair] = []
+    excused: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
+    shown = Pair.objects.select_related("first", "second").in_bulk([pk for pk, _ in gaps])
+    for pk, silences in gaps:
+        inside = [(d, missing) for d, due, missing in bad.get(pk, ()) if any(s.after < due < s.until for s in silences)]
+        if len(inside) < limits["missing_count"]:
+            continue
+        for debtor, missing in inside:
+            excused[pk, debtor][0 if missing else 1] += 1
+        silent.append(SilentPair(shown[pk], max(silences, key=lambda s: s.days), silences, len(inside)))
+    found.silent.extend(sorted(silent, key=lambda s: (-s.longest.days, s.pair.first.name_sort, s.pair.second.name_sort)))
+    _weak(found, pairs, excused, at, limits)
+    return found
+
+
+def seat_reads(seat: Seat) -> bool:
+    """Say whether the seat may see any body's papers."""
+    return bool(accounts.visible_organisation_ids(seat))
+
+
+def _gaps(pairs: QuerySet[Pair], first: date, last: date, at: datetime, least: int) -> list[tuple[int, list[Silence]]]:
+    """Return per pair the silences of both directions together of at least so many days.
+
+    A silence of `least` days contains exactly one day of every grid of that step. Per day of the grid the last dispatch
+    before and the next one after it are looked up by index: six queries a year for 60 days, however much was sent.
+    """
+    begin, end = at_local(first), at_local(last + DAY)
+    ways = (("first", "second"), ("second", "first"))
+    found: dict[int, dict[date, Silence]] = defaultdict(dict)
+    probe = first + (least - 1) * DAY
+    while probe <= last:
+        looked: dict[str, Subquery] = {}
+        for sender, recipient in ways:
+            sent = Addressee.objects.filter(sender_id_copy=OuterRef(sender), organisation=OuterRef(recipient))
+            sent = sent.filter(sent_at__gte=begin, sent_at__lt=end, sent_at__lte=at).exclude(dispatch__kind=Kind.WITHDRAWAL)
+            before = sent.filter(sent_at__lt=at_local(probe + DAY)).order_by("-sent_at")
+            after = sent.filter(sent_at__gte=at_local(probe + DAY)).order_by("sent_at")
+            looked |= {f"before_{sender}": Subquery(before.values("sent_at")[:1])}
+            looked |= {f"after_{sender}": Subquery(after.values("sent_at")[:1])}
+        for pk, *moments in pairs.annotate(**looked).values_list("pk", *looked):
+            befores = [local_day(moment) for moment in moments[::2] if moment]
+            afters = [local_day(moment) for moment in moments[1::2] if moment]
+            start = max(befores, default=first - DAY)
+            stop = min(afters, default=last + DAY)
+            days = (stop - start).days - 1
+            if days >= least:
+                found[pk][start] = Silence(start, stop, days, open=not afters)
+        probe += least * DAY
+    return [(pk, list(by_start.values())) for pk, by_start in found.items()]
+
+
+def _bad_in(gaps: Collection[tuple[int, list[Silence]]], at: datetime) -> dict[int, list[tuple[int, date, bool]]]:
+    """Return per pair the duties that fell due in its silences and were not kept: (debtor, last day on time, missing)."""
+    if not gaps:
+        return {}
+    starts, stops = min(s.after for _, found in gaps for s in found), max(s.until for _, found in gaps for s in found)
+    bad = status_q(Status.OVERDUE, at) | status_q(Status.FULFILLED_LATE, at)
+    rows = Duty.objects.filter(
+        bad, pair__in=[pk for pk, _ in gaps], due_at__gt=at_local(starts), due_at__lte=at_local(stops + DAY)
+    )
+    found: dict[int, list[tuple[int, date, bool]]] = defaultdict(list)
+    for pair, debtor, due_at, fulfilled_at in rows.values_list("pair_id", "debtor_id", "due_at", "fulfilled_at"):
+        missing = fulfilled_at is None or fulfilled_at > at
+        found[pair].append((debtor, local_day(due_at - timedelta(microseconds=1)), missing))
+    return found
+
+
+def _weak(
+    found: Attention,
+    pairs: QuerySet[Pair],
+    excused: Mapping[tuple[int, int], list[int]],
+    at: datetime,
+    limits: Mapping[str, int],
+) -> None:
+    rows = Duty.objects.filter(
+        pair__in=pairs.values("pk"), period_to__gte=found.first, period_to__lte=date(found.first.year, 12, 31)
+    )
+    missing, late = status_q(Status.OVERDUE, at), status_q(Status.FULFILLED_LATE, at)
+    counted = rows.values("pair_id", "debtor_id").annotate(
+        missing=Count("id", filter=missing),
+        late=Count("id", filter=late),
+        on_time=Count("id", filter=Q(fulfilled_at__lte=at, fulfilled_at__lt=F("due_at"))),
+    )
+    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
+    weak: dict[int, set[int]] = defaultdict(set)
+    for row in counted.order_by():
+        pair, debtor = row["pair_id"], row["debtor_id"]
+        total = sums[debtor]
+        total[0] += row["missing"] + row["late"] + row["on_time"]
+        total[1] += row["late"]
+        total[2] += row["missing"]
+        gone, slow = excused.get((pair, debtor), (0, 0))
+        if row["missing"] - gone >= limits["missing_count"] or row["late"] - slow >= limits["late_count"]:
+            weak[debtor].add(pair)
+    bodies = organisations.organisations_by_ids(list(weak))
+    listed = [WeakBody(bodies[pk], *sums[pk]) for pk in weak]
+    found.weak.extend(sorted(listed, key=lambda w: (-w.missing, -w.late, w.body.name_sort)))
+    found.weak_pair_ids.extend(pk for w in found.weak for pk in sorted(weak[w.body.pk]))
