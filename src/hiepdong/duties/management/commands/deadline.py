@@ -35,7 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("--period", metavar="FAMILY/LABEL", help="for example r-rep-month/2026-02")
         parser.add_argument("--cut-off", metavar="DAY", help="last day of the period, for example 2026-02-14")
         parser.add_argument("--event", metavar="MOMENT", help="moment of the event, for example 2026-02-13T09:00+07:00")
-        parser.add_argument("--debtor-kind", default="", help="kind of the debtor, where the rule has tiers")
+        parser.add_argument("--debtor-kind", default="", metavar="KIND", help="kind of the debtor, where the rule has tiers")
         parser.add_argument("--days-off", type=int, metavar="YEAR", help="list the days off of a year and stop")
         parser.add_argument("--json", action="store_true", help="print one result as JSON")
 

@@ -28,10 +28,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="check | load | schema")
         checking = actions.add_parser("check", help="check files and run their worked examples")
-        checking.add_argument("file", nargs="+", type=Path)
+        checking.add_argument("file", nargs="+", type=Path, help="regulation file (TOML)")
         checking.add_argument("--json", action="store_true", help="print the result as JSON")
         loading = actions.add_parser("load", help="check one file and load it as a version; again changes nothing")
-        loading.add_argument("file", type=Path)
+        loading.add_argument("file", type=Path, help="regulation file (TOML); its organisations must be known")
         loading.add_argument("--json", action="store_true", help="print the result as JSON")
         loading.add_argument("--dry-run", action="store_true", help="do everything, then take it back")
         actions.add_parser("schema", help="print the JSON Schema of the format, for an editor")

@@ -10,10 +10,13 @@ from hiepdong.territories import services
 
 
 class Command(BaseCommand):
-    help = "Load all administrative units of Viet Nam: before 1 July 2025 and since. Running it again changes nothing."
+    help = (
+        "Load all administrative units of Viet Nam: before 1 July 2025 and since. `hiepdong setup` does it too. Running it "
+        "again changes nothing."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("action", choices=["load"], help="load: read the units from the installed data package")
+        parser.add_argument("action", choices=["load"], help="read the units from the installed data package")
         parser.add_argument("--json", action="store_true", help="print the counts as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:

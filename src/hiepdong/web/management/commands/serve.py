@@ -34,7 +34,7 @@ class Command(PlainCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
         parser.add_argument("--port", type=int, default=8000, help="wanted port (default 8000)")
-        parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+        parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that answer (default 2)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         person_by_name("")  # a node that was not set up says so now, not to the first visitor
