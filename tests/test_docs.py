@@ -5,6 +5,7 @@ import importlib.util
 import re
 import shlex
 import tomllib
+from datetime import UTC, date, datetime
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,13 @@ from django.apps import apps
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import CommandError
 from django.utils.module_loading import import_string
+
+from hiepdong.duties import services as duties
+from hiepdong.organisations import services as organisations
+from hiepdong.regulations import services as regulations
+from hiepdong.territories import services as territories
+from hiepdong.web.demo.loader import owed_of, shape_of
+from hiepdong.web.demo.year import make_year
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("*.md", "docs/**/*.md", "examples/**/*.md", "bench/**/*.md")
@@ -256,3 +264,67 @@ def test_the_changelog_speaks_of_the_version_that_is_released_or_coming() -> Non
     version = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]["version"]
     text = text_of(ROOT / "CHANGELOG.md")
     assert "## [Unreleased]" in text or f"## [{version}]" in text
+
+
+EXAMPLE = ROOT / "examples/nghe-an-2020"
+
+
+def example(name: str) -> dict[str, Any]:
+    return tomllib.loads(text_of(EXAMPLE / name))
+
+
+def test_the_example_says_how_many_things_it_holds() -> None:
+    text = text_of(EXAMPLE / "README.md")
+    bodies = example("organisations.toml")["organisation"]
+    rules = example("regulation.toml")
+    said = [
+        f"{len(bodies)} bodies",
+        f"{sum(b.get('verified', False) for b in bodies)} of them `verified`",
+        f"{len(rules['party'])} parties, {len(rules['article'])} clauses, {len(rules['duty'])} duties",
+        f"{len(rules['form'])} report forms, {len(rules['example'])} worked examples",
+        f"the other {sum(b['kind'] == 'border_station' for b in bodies) - 4} stations",
+    ]
+    assert [words for words in said if words not in text] == []
+    assert not any(duty["verified"] for duty in rules["duty"])
+
+
+def test_the_example_says_with_which_parameters_the_year_is_made() -> None:
+    text = text_of(EXAMPLE / "README.md")
+    drawn = example("demo.toml")
+    said = [
+        f"one seed ({drawn['seed']})",
+        f"| {drawn['late_share']:.0%}, {drawn['missing_share']:.0%} |".replace("%", " %"),
+        f"| {drawn['nil_share']:.0%} |".replace("%", " %"),
+        f"| {drawn['returned_share']:.1%} |".replace("%", " %"),
+        f"| {drawn['silent_pairs']}, {drawn['silent_commune_pairs']} |",
+        f"| {drawn['silent_months'][0]}–{drawn['silent_months'][1]}, from March, April or August |",
+        f"`weak_stations` | {drawn['weak_stations']} |",
+        f"{drawn['weak_missing_share']:.0%} are missing, {drawn['weak_late_share']:.0%} of the rest".replace("%", " %"),
+        f"`quiet_districts` | {drawn['quiet_districts']} |",
+        f"`{drawn['password']}`",
+    ]
+    assert [words for words in said if words not in text] == []
+    roles = {"organisation_administrator": "organisation administrator", "node_administrator": "node administrator"}
+    for person in drawn["person"]:
+        assert f"| `{person['name']}` | {person['title']} | {roles.get(person['role'], person['role'])} |" in text
+    assert example("demo.toml")["silence_starts"] == ["2020-03", "2020-04", "2020-08"]
+
+
+@pytest.mark.slow
+@pytest.mark.django_db
+def test_the_example_says_how_many_duties_and_dispatches_the_year_has() -> None:
+    """Without signing them: the units, the bodies, the regulation, the duties, and what the generator would send."""
+    at = datetime(2026, 11, 1, 3, tzinfo=UTC)
+    territories.load_units(actor=None, at=at)
+    organisations.load_organisations(
+        file_bytes=(EXAMPLE / "organisations.toml").read_bytes(), name="organisations.toml", actor=None, at=at
+    )
+    instrument = regulations.load_instrument(
+        file_bytes=(EXAMPLE / "regulation.toml").read_bytes(), name="regulation.toml", actor=None, at=at
+    )
+    made = duties.make_duties(instrument_key=instrument.key, until=date(2020, 12, 14), actor=None, at=at).made
+    plans = make_year(owed_of(instrument), shape_of(example("demo.toml")))
+    unasked = sum(not p.answers for p in plans)
+    text = text_of(EXAMPLE / "README.md")
+    said = [f"{made:,} duties", f"{len(plans):,} dispatches", f"{unasked} notices that no duty asks for"]
+    assert [words for words in said if words not in text] == []
