@@ -1,6 +1,6 @@
 """Loading organisations from a file: all or nothing, again harmlessly, never rewriting history."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
@@ -9,9 +9,10 @@ from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, gettext_noop
 from hiepdong.kernel.text import fold, nfc, sort_key
 from hiepdong.territories import queries as territories
+from hiepdong.territories.models import Unit
 
 from .domain.format import Body, Problem, check
-from .models import Kind, Organisation, OrganisationSuccession, Responsibility, Superior
+from .models import Organisation, OrganisationSuccession, Responsibility, Superior
 
 
 class InvalidFile(DomainError):
@@ -35,7 +36,7 @@ def load_organisations(*, file_bytes: bytes, name: str, actor: Any, at: datetime
     Raises:
         InvalidFile: with every problem; nothing was changed.
     """
-    bodies, problems = check(file_bytes, name, list(Kind.values))
+    bodies, problems = check(file_bytes, name)
     if problems:
         raise InvalidFile(name=name, problems=problems)
     known = {o.key: o for o in Organisation.objects.filter(key__in=_keys(bodies))}
@@ -75,31 +76,40 @@ def _keys(bodies: list[Body]) -> set[str]:
 
 def _unknown_references(bodies: list[Body], known: set[str], name: str) -> list[Problem]:
     found = []
+    units = _units_of(bodies)
     for i, b in enumerate(bodies, 1):
-        for key in (b.superior, *b.predecessors):
+        for place, key in (("superior", b.superior), *((f"predecessors[{j}]", k) for j, k in enumerate(b.predecessors, 1))):
             if key and key not in known:
-                found.append(Problem(name, f"organisation[{i}].superior", key, "khóa có trong tệp này hoặc đã nạp trước"))
-        units = territories.units_by_code([t.partition(":")[2] for t in b.territory], b.valid_from) if b.territory else {}
-        for t in b.territory:
-            level, _, code = t.partition(":")
-            if (level, code) not in units:
+                path = f"organisation[{i}].{place}"
+                found.append(Problem(name, path, repr(key), "khóa có trong tệp này hoặc đã nạp trước"))
+        for j, t in enumerate(b.territory, 1):
+            if (b.valid_from, t) not in units:
                 accepted = f"mã đơn vị hành chính có vào ngày {b.valid_from.isoformat()}"
-                found.append(Problem(name, f"organisation[{i}].territory", t, accepted))
+                found.append(Problem(name, f"organisation[{i}].territory[{j}]", repr(t), accepted))
+    return found
+
+
+def _units_of(bodies: list[Body]) -> dict[tuple[date, str], Unit]:
+    """Return the units that the bodies answer for, by first day and code, with one query per first day."""
+    codes: dict[date, set[str]] = {}
+    for b in bodies:
+        codes.setdefault(b.valid_from, set()).update(t.partition(":")[2] for t in b.territory)
+    found = {}
+    for on, wanted in codes.items():
+        for (level, code), unit in territories.units_by_code(wanted, on).items():
+            found[on, f"{level}:{code}"] = unit
     return found
 
 
 def _relations(bodies: list[Body], known: dict[str, Organisation]) -> None:
     superiors, responsibilities, successions = [], [], []
+    units = _units_of(bodies)
     for b in bodies:
         own = known[b.key]
         dates = {"valid_from": b.valid_from, "valid_until": b.valid_until, "source": b.source, "verified": b.verified}
         if b.superior:
             superiors.append(Superior(organisation=own, superior=known[b.superior], **dates))
-        if b.territory:
-            units = territories.units_by_code([t.partition(":")[2] for t in b.territory], b.valid_from)
-            for t in b.territory:
-                level, _, code = t.partition(":")
-                responsibilities.append(Responsibility(organisation=own, unit=units[level, code], **dates))
+        responsibilities += [Responsibility(organisation=own, unit=units[b.valid_from, t], **dates) for t in b.territory]
         for key in b.predecessors:
             successions.append(
                 OrganisationSuccession(

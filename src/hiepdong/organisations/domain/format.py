@@ -1,34 +1,19 @@
 """Read and check a file of organisations: every problem at once."""
 
-import re
-import tomllib
-from dataclasses import asdict, dataclass
-from datetime import date, datetime
-from difflib import get_close_matches
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
-KEY = re.compile(r"[a-z0-9][a-z0-9.-]{0,79}")
+from hiepdong.kernel.declared import KEY, Field, Found, Problem, Table, doubles, listed, read, shown
+
+from .kinds import ORGANISATION_KINDS
+
+__all__ = ["BODY", "FORMAT", "ORGANISATIONS", "UNIT", "Body", "Problem", "body_of", "check"]
+
 FORMAT = "hiepdong.organisations/1"
-TEXTS = ("key", "kind", "name", "short_name", "notation", "place", "founding_instrument", "source", "superior")
-KNOWN = {*TEXTS, "valid_from", "valid_until", "verified", "territory", "predecessors", "act"}
-DEFAULTS = {"valid_from", "valid_until", "source", "verified", "place"}
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong: file, key path, what was found, what is accepted."""
-
-    file: str
-    path: str
-    found: str
-    accepted: str
-
-    def as_dict(self) -> dict[str, str]:
-        """Return the problem as JSON facts."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.path}: thấy {self.found}; chấp nhận {self.accepted}"
+UNIT = r"(province:\d{2}|district:\d{3}|commune:\d{5})"
+HELP = "docs/reference/organisation-format.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,78 +37,72 @@ class Body:
     act: str = ""
 
 
-def check(file_bytes: bytes, name: str, kinds: list[str]) -> tuple[list[Body], list[Problem]]:
-    """Return the bodies of the file, or every problem found. `kinds` are the accepted kinds of organisation."""
-    try:
-        data = tomllib.loads(file_bytes.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        return [], [Problem(name, "TOML", str(error), "tệp TOML 1.0, lưu dạng UTF-8")]
-    problems: list[Problem] = []
+# Lengths are those of the columns of `organisations.models`.
+BODY: dict[str, Field] = {
+    "key": Field(
+        "text", "khóa, không đổi, dùng trong quy chế và công văn", True, pattern=KEY, longest=80, example="quang-tri.don-a"
+    ),
+    "kind": Field("text", "loại cơ quan", True, tuple(ORGANISATION_KINDS), longest=30, example="border_station"),
+    "name": Field("text", "tên đầy đủ", True, longest=200, example="Đồn Biên phòng A"),
+    "short_name": Field("text", "tên gọn trên màn hình", longest=80, default="tên đầy đủ", example="Đồn A"),
+    "notation": Field("text", "ký hiệu sau dấu gạch chéo của số văn bản", longest=30, example="ĐBP"),
+    "place": Field("text", "địa danh đứng trước ngày tháng của văn bản", longest=80, example="Quảng Trị"),
+    "superior": Field("text", "khóa của cơ quan cấp trên, trong tệp này hoặc đã nạp", pattern=KEY, longest=80),
+    "territory": Field(
+        "list of text", "đơn vị hành chính phụ trách, mã có vào ngày valid_from", pattern=UNIT, example='["commune:16816"]'
+    ),
+    "valid_from": Field("date", "ngày thành lập, hoặc ngày quy ước nếu chưa rõ (ghi vào source)", example="2025-07-01"),
+    "valid_until": Field("date", "ngày không còn nữa (không tính ngày này)", default="vẫn còn"),
+    "founding_instrument": Field("text", "văn bản thành lập", longest=300),
+    "predecessors": Field("list of text", "khóa các cơ quan mà cơ quan này tiếp nối từ ngày valid_from", pattern=KEY),
+    "act": Field("text", "văn bản về việc tiếp nối", longest=300, default="founding_instrument, rồi source"),
+    "source": Field("text", "nguồn: trang, văn bản đã thấy; hoặc MEMORY, INFER", longest=300),
+    "verified": Field("boolean", "đã thấy nguồn nói đúng như vậy", default="false"),
+}
+DEFAULTS = Table(
+    "Giá trị cho mọi [[organisation]] không tự ghi.",
+    {k: BODY[k] for k in ("valid_from", "valid_until", "place", "source", "verified")},
+)
+ORGANISATIONS = Table(
+    "Một tệp cơ quan. Nạp lại không đổi gì: cơ quan đã có (theo khóa) giữ nguyên.",
+    {
+        "format": Field("text", "luôn là hiepdong.organisations/1", required=True, choices=(FORMAT,)),
+        "defaults": Field("table", "giá trị chung", of=DEFAULTS),
+        "organisation": Field("list of table", "các cơ quan", required=True, of=Table("Một cơ quan.", BODY)),
+    },
+)
 
-    def bad(path: str, found: object, accepted: str) -> None:
-        shown = found if isinstance(found, str) else repr(found)
-        problems.append(Problem(name, path, shown, accepted))
 
-    if data.get("format") != FORMAT:
-        bad("format", data.get("format", "thiếu"), FORMAT)
-    for key in data:
-        if key not in {"format", "defaults", "organisation"}:
-            bad(key, "khóa không có trong định dạng", "format, [defaults], [[organisation]]")
-    rows = data.get("organisation", [])
-    if not isinstance(rows, list) or not rows:
-        bad("organisation", "thiếu", "ít nhất một [[organisation]]")
+def check(file_bytes: bytes, name: str) -> tuple[list[Body], list[Problem]]:
+    """Return the bodies of the file, or every problem found. Nothing that a file holds makes it raise."""
+    data, problems = read(file_bytes, name, ORGANISATIONS, help_page=HELP)
+    if problems:
         return [], problems
     defaults = data.get("defaults", {})
-    for key in set(defaults) - DEFAULTS:
-        bad(f"defaults.{key}", "khóa không có trong định dạng", ", ".join(sorted(DEFAULTS)))
-    seen: dict[str, int] = {}
-    bodies = []
-    for i, raw in enumerate(rows, 1):
+    rows = [defaults | row for row in data["organisation"]]
+    problems = listed(name, check_rows(rows, needs=("valid_from", "source")))
+    return ([], problems) if problems else ([body_of(row) for row in rows], [])
+
+
+def check_rows(rows: list[dict[str, Any]], *, needs: tuple[str, ...]) -> Iterator[Found]:
+    """Yield what single fields cannot show: keys twice, dates in the wrong order, what `defaults` should have given."""
+    yield from doubles(rows, "organisation", "key")
+    for i, row in enumerate(rows, 1):
         path = f"organisation[{i}]"
-        row: dict[str, Any] = {k: v for k, v in defaults.items() if k in DEFAULTS} | raw
-        before = len(problems)
-        for key in raw:
-            if key not in KNOWN:
-                near = get_close_matches(key, KNOWN, n=1)
-                bad(
-                    f"{path}.{key}",
-                    "khóa không có trong định dạng",
-                    f"có phải {near[0]}?" if near else ", ".join(sorted(KNOWN)),
-                )
-        for key in ("key", "kind", "name", "source"):
-            if not isinstance(row.get(key), str) or not row[key].strip():
-                bad(f"{path}.{key}", row.get(key, "thiếu"), "chuỗi ký tự trong dấu nháy")
-        for key in ("valid_from", "valid_until"):
-            value = row.get(key)
-            if (value is None and key == "valid_from") or (
-                value is not None and (not isinstance(value, date) or isinstance(value, datetime))
-            ):
-                bad(f"{path}.{key}", "thiếu" if value is None else value, "ngày không có nháy, dạng 2020-12-18")
-        for key in TEXTS[3:]:
-            if not isinstance(row.get(key, ""), str):
-                bad(f"{path}.{key}", row[key], "chuỗi ký tự trong dấu nháy")
-        if not isinstance(row.get("verified", False), bool):
-            bad(f"{path}.verified", row["verified"], "true hoặc false")
+        for key in needs:
+            if key not in row:
+                yield f"{path}.{key}", "thiếu", f"{BODY[key].accepted}; hoặc ghi ở [defaults]"
+        first, until = row.get("valid_from"), row.get("valid_until")
+        if first and until and until <= first:
+            yield f"{path}.valid_until", shown(until), f"ngày sau {first.isoformat()}"
         for key in ("territory", "predecessors"):
-            value = row.get(key, [])
-            if not isinstance(value, list) or not all(isinstance(x, str) for x in value):
-                bad(f"{path}.{key}", value, 'danh sách ["…", "…"]')
-        for code in row.get("territory", []) if isinstance(row.get("territory", []), list) else []:
-            if isinstance(code, str) and not re.fullmatch(r"(province|district|commune):\d{2,5}", code):
-                bad(f"{path}.territory", code, '"commune:16816", "district:417" hoặc "province:40"')
-        if len(problems) > before:
-            continue
-        if not KEY.fullmatch(row["key"]):
-            bad(f"{path}.key", row["key"], "chữ thường không dấu, số, dấu chấm và gạch ngang")
-        if row["kind"] not in kinds:
-            near = get_close_matches(row["kind"], kinds, n=1)
-            bad(f"{path}.kind", row["kind"], (f"có phải {near[0]}? " if near else "") + ", ".join(kinds))
-        if row.get("valid_until") and row["valid_until"] <= row["valid_from"]:
-            bad(f"{path}.valid_until", row["valid_until"].isoformat(), f"ngày sau {row['valid_from'].isoformat()}")
-        if row["key"] in seen:
-            bad(f"{path}.key", row["key"], f"mỗi khóa một lần; đã có ở organisation[{seen[row['key']]}]")
-        seen[row["key"]] = i
-        row["territory"] = tuple(row.get("territory", ()))
-        row["predecessors"] = tuple(row.get("predecessors", ()))
-        bodies.append(Body(**row))
-    return ([], problems) if problems else (bodies, [])
+            if len(set(row.get(key, ()))) < len(row.get(key, ())):
+                yield f"{path}.{key}", shown(row[key]), "mỗi giá trị một lần"
+        if row["key"] in {row.get("superior"), *row.get("predecessors", ())}:
+            yield f"{path}.key", shown(row["key"]), "cơ quan khác, không phải chính nó"
+
+
+def body_of(row: dict[str, Any]) -> Body:
+    """Return a checked row as a body."""
+    lists = {k: tuple(row.get(k, ())) for k in ("territory", "predecessors")}
+    return Body(**(row | lists))

@@ -3,82 +3,12 @@
 A declaration is data: tables of fields, each with its kind, what is accepted and what it means.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from hiepdong.kernel.declared import KEY, Field, Table
+from hiepdong.kernel.declared import schema as schema_of_file
+from hiepdong.organisations.domain.kinds import ORGANISATION_KINDS
 
-KEY = r"[a-z0-9][a-z0-9.-]{0,79}"
 CLAUSE = r"[0-9A-Za-z][0-9A-Za-z.đ]{0,19}"
 MONTH_DAY = r"(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-
-ORGANISATION_KINDS = [
-    "party_province",
-    "party_district",
-    "party_commune",
-    "peoples_committee_province",
-    "peoples_committee_district",
-    "peoples_committee_commune",
-    "border_guard_party",
-    "border_guard_command",
-    "border_station",
-    "border_gate_command",
-    "sea_squadron",
-    "military_command",
-    "department",
-    "ministry",
-    "government",
-    "foreign_counterpart",
-    "other",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One key of a table.
-
-    `kind`: "text", "integer", "boolean", "date", "table", "list of text", "list of integer", "list of table",
-    "table of table", "text or list of text".
-    """
-
-    kind: str
-    doc: str
-    required: bool = False
-    choices: tuple[str, ...] = ()
-    pattern: str = ""
-    least: int | None = None
-    most: int | None = None
-    of: "Table | None" = None
-    longest: int = 20_000
-
-    @property
-    def accepted(self) -> str:
-        """What is accepted, in words for a person."""
-        if self.choices:
-            return ("danh sách gồm: " if self.kind.startswith("list") else "một trong: ") + ", ".join(self.choices)
-        words = {
-            "text": "chuỗi ký tự trong dấu nháy",
-            "integer": "số nguyên",
-            "boolean": "true hoặc false",
-            "date": "ngày không có nháy, dạng 2020-12-18",
-            "table": "một bảng [..]",
-            "list of text": 'danh sách ["…", "…"]',
-            "list of integer": "danh sách số nguyên [-3, 1]",
-            "list of table": "các bảng [[..]]",
-            "table of table": "các bảng con [..]",
-            "text or list of text": 'chuỗi "…" hoặc danh sách ["…"]',
-        }[self.kind]
-        if self.pattern:
-            words += f", theo mẫu {self.pattern}"
-        if self.least is not None or self.most is not None:
-            words += f", từ {self.least if self.least is not None else '…'} đến {self.most if self.most is not None else '…'}"
-        return words
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The keys a table may have."""
-
-    doc: str
-    fields: Mapping[str, Field] = field(default_factory=dict)
 
 
 SELECTOR = Table(
@@ -311,51 +241,6 @@ REGULATION = Table(
 )
 
 
-def schema_of(table: Table) -> dict[str, object]:
-    """Return the JSON Schema (2020-12) of a table."""
-    properties = {name: _schema_of_field(f) for name, f in table.fields.items()}
-    required = [name for name, f in table.fields.items() if f.required]
-    found: dict[str, object] = {
-        "type": "object",
-        "description": table.doc,
-        "properties": properties,
-        "additionalProperties": False,
-    }
-    return found | ({"required": required} if required else {})
-
-
-def _schema_of_field(f: Field) -> dict[str, object]:
-    text: dict[str, object] = {"type": "string"}
-    if f.choices:
-        text["enum"] = list(f.choices)
-    elif f.pattern:
-        text["pattern"] = f"^{f.pattern}$"
-    if f.kind == "text" and not f.choices:
-        text["maxLength"] = f.longest
-    number: dict[str, object] = {"type": "integer"}
-    if f.least is not None:
-        number["minimum"] = f.least
-    if f.most is not None:
-        number["maximum"] = f.most
-    inner = schema_of(f.of) if f.of else {}
-    shapes: dict[str, dict[str, object]] = {
-        "text": text,
-        "integer": number,
-        "boolean": {"type": "boolean"},
-        "date": {"type": "string", "format": "date"},
-        "table": inner,
-        "list of text": {"type": "array", "items": text},
-        "list of integer": {"type": "array", "items": number},
-        "list of table": {"type": "array", "items": inner},
-        "table of table": {"type": "object", "additionalProperties": inner},
-        "text or list of text": {"anyOf": [text, {"type": "array", "items": text}]},
-    }
-    return {"description": f.doc} | shapes[f.kind]
-
-
 def schema() -> dict[str, object]:
     """Return the JSON Schema of a regulation file, for editors."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "hiepdong.regulation/1",
-    } | schema_of(REGULATION)
+    return schema_of_file(REGULATION, "hiepdong.regulation/1")

@@ -1,18 +1,16 @@
 """Read and check a regulation file: every problem at once, each with its place, what was found, what is accepted."""
 
-import re
-import tomllib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from difflib import get_close_matches
 from typing import Any
 
-from .declaration import REGULATION, Field, Table, schema
+from hiepdong.kernel.declared import Problem, doubles, listed, near, read, shown
+
+from .declaration import ORGANISATION_KINDS, REGULATION, schema
 
 __all__ = ["FAMILIES", "Problem", "Regulation", "check", "schema"]
 
-LONGEST_FILE = 2 * 1024 * 1024
 FAMILIES = [
     "week",
     "month",
@@ -27,23 +25,6 @@ FAMILIES = [
     "r-rep-nine-months",
     "month-25",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong in a file: where (key path, `duty[3].deadline.day`), what was found, what is accepted."""
-
-    file: str
-    path: str
-    found: str
-    accepted: str
-
-    def as_dict(self) -> dict[str, str]:
-        """Return the problem as JSON facts."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.path}: thấy {self.found}; chấp nhận {self.accepted}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,113 +53,15 @@ class Regulation:
 
 
 def check(file_bytes: bytes, name: str = "quy-che.toml") -> tuple[Regulation | None, list[Problem]]:
-    """Return the regulation and no problems, or None and every problem found."""
-    if len(file_bytes) > LONGEST_FILE:
-        return None, [Problem(name, "", f"{len(file_bytes)} byte", f"nhiều nhất {LONGEST_FILE} byte")]
-    try:
-        text = file_bytes.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return None, [Problem(name, f"byte {error.start}", "không phải UTF-8", "tệp lưu dạng UTF-8, không BOM")]
-    if text.startswith("\ufeff"):
-        return None, [Problem(name, "byte 0", "BOM", "tệp lưu dạng UTF-8, không BOM")]
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        return None, [Problem(name, "TOML", str(error), "cú pháp TOML 1.0; xem docs/how-to/write-a-regulation.md")]
-    problems = [Problem(name, *rest) for rest in _table(data, REGULATION, "")]
-    if not problems:
-        problems = [Problem(name, *rest) for rest in _references(data)]
+    """Return the regulation and no problems, or None and every problem found. Nothing that a file holds makes it raise."""
+    data, problems = read(file_bytes, name, REGULATION, help_page="docs/how-to/write-a-regulation.md")
+    problems = problems or listed(name, _references(data))
     return (None, problems) if problems else (_built(data), [])
-
-
-def _shown(value: Any) -> str:
-    text = value.isoformat() if isinstance(value, date) else repr(value)
-    return text if len(text) <= 80 else text[:77] + "…"
-
-
-def _table(value: Any, table: Table, path: str) -> Iterator[tuple[str, str, str]]:
-    if not isinstance(value, dict):
-        yield path, _shown(value), "một bảng"
-        return
-    for key in value:
-        if key not in table.fields:
-            near = get_close_matches(key, table.fields, n=1)
-            hint = f"có phải {near[0]}? " if near else ""
-            yield _join(path, key), "khóa không có trong định dạng", hint + "các khóa: " + ", ".join(table.fields)
-    for key, f in table.fields.items():
-        if key in value:
-            yield from _field(value[key], f, _join(path, key))
-        elif f.required:
-            yield _join(path, key), "thiếu", f.accepted
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
-
-
-_TYPES = {"text": str, "integer": int, "boolean": bool, "date": date}
-
-
-def _field(value: Any, f: Field, path: str) -> Iterator[tuple[str, str, str]]:
-    match f.kind:
-        case "table":
-            yield from _table(value, f.of or Table(""), path)
-        case "list of table":
-            if not isinstance(value, list):
-                yield path, _shown(value), f.accepted
-                return
-            for i, item in enumerate(value, 1):
-                yield from _table(item, f.of or Table(""), f"{path}[{i}]")
-        case "table of table":
-            if not isinstance(value, dict):
-                yield path, _shown(value), f.accepted
-                return
-            for key, item in value.items():
-                yield from _table(item, f.of or Table(""), _join(path, key))
-        case "list of text" | "list of integer":
-            if not isinstance(value, list):
-                yield path, _shown(value), f.accepted
-                return
-            one = Field(f.kind.removeprefix("list of "), f.doc, False, f.choices, f.pattern, f.least, f.most)
-            for i, item in enumerate(value, 1):
-                yield from _field(item, one, f"{path}[{i}]")
-        case "text or list of text":
-            one = Field("text", f.doc, False, f.choices, f.pattern)
-            for item in value if isinstance(value, list) else [value]:
-                yield from _field(item, one, path)
-        case _:
-            yield from _scalar(value, f, path)
-
-
-def _scalar(value: Any, f: Field, path: str) -> Iterator[tuple[str, str, str]]:
-    wrong = not isinstance(value, _TYPES[f.kind]) or isinstance(value, datetime)
-    wrong = wrong or (f.kind == "integer" and isinstance(value, bool))
-    if not wrong and f.kind == "text":
-        wrong = bool(f.choices) and value not in f.choices
-        wrong = wrong or (bool(f.pattern) and not re.fullmatch(f.pattern, value))
-        wrong = wrong or (f.required and not value.strip())
-        if not wrong and len(value) > f.longest:
-            yield path, f"{len(value)} ký tự", f"nhiều nhất {f.longest} ký tự"
-            return
-    if not wrong and f.kind == "integer":
-        wrong = (f.least is not None and value < f.least) or (f.most is not None and value > f.most)
-    if wrong:
-        yield path, _shown(value), f.accepted
-
-
-def _doubles(rows: list[dict[str, Any]], name: str, key: str) -> Iterator[tuple[str, str, str]]:
-    seen: dict[str, int] = {}
-    for i, row in enumerate(rows, 1):
-        if row[key] in seen:
-            yield f"{name}[{i}].{key}", _shown(row[key]), f"mỗi giá trị một lần; đã có ở {name}[{seen[row[key]]}]"
-        seen.setdefault(row[key], i)
 
 
 def _known(value: str, known: set[str], path: str, what: str) -> Iterator[tuple[str, str, str]]:
     if value and value not in known:
-        near = get_close_matches(value, known, n=1)
-        hint = f"có phải {near[0]}? " if near else ""
-        yield path, _shown(value), f"{hint}{what}: {', '.join(sorted(known)) or 'chưa khai'}"
+        yield path, shown(value), f"{near(value, known)}{what}: {', '.join(sorted(known)) or 'chưa khai'}"
 
 
 def _references(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -190,10 +73,10 @@ def _references(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         ("article", "clause"),
         ("party", "organisation"),
     ):
-        yield from _doubles(data.get(name, []), name, key)
+        yield from doubles(data.get(name, []), name, key)
     until = data.get("effective_until")
     if until and until <= data["effective_from"]:
-        yield "effective_until", _shown(until), f"ngày sau {data['effective_from']}"
+        yield "effective_until", shown(until), f"ngày sau {data['effective_from']}"
     clauses = {a["clause"] for a in data["article"]}
     fields = {f["key"] for f in data.get("field", [])}
     forms = {f["key"] for f in data.get("form", [])}
@@ -202,7 +85,7 @@ def _references(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield from _known(data.get("thresholds", {}).get("year_family", ""), families, "thresholds.year_family", "loại kỳ")
     for i, family in enumerate(data.get("period_family", []), 1):
         if family["ends"] != sorted(set(family["ends"])):
-            yield f"period_family[{i}].ends", _shown(family["ends"]), "các ngày tăng dần, không lặp"
+            yield f"period_family[{i}].ends", shown(family["ends"]), "các ngày tăng dần, không lặp"
         if family.get("names") and len(family["names"]) != len(family["ends"]):
             yield (
                 f"period_family[{i}].names",
@@ -223,7 +106,7 @@ def _references(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 def _form(form: dict[str, Any], fields: set[str], path: str) -> Iterator[tuple[str, str, str]]:
     indicators = form.get("indicator", [])
-    for where, *rest in _doubles(indicators, "indicator", "key"):
+    for where, *rest in doubles(indicators, "indicator", "key"):
         yield f"{path}.{where}", rest[0], rest[1]
     keys = {x["key"] for x in indicators}
     for j, indicator in enumerate(indicators, 1):
@@ -263,13 +146,7 @@ def _duty(
     ]:
         yield from _deadline(rule, trigger["type"], f"{path}.{where}")
     for k in deadline.get("tiers", {}):
-        yield from _known(k, set(_kinds()), f"{path}.deadline.tiers.{k}", "loại cơ quan")
-
-
-def _kinds() -> list[str]:
-    from .declaration import ORGANISATION_KINDS
-
-    return ORGANISATION_KINDS
+        yield from _known(k, set(ORGANISATION_KINDS), f"{path}.deadline.tiers.{k}", "loại cơ quan")
 
 
 def _deadline(rule: dict[str, Any], trigger: str, path: str) -> Iterator[tuple[str, str, str]]:
@@ -305,7 +182,7 @@ def _example(example: dict[str, Any], duties: dict[str, Any], path: str) -> Iter
             except ValueError:
                 aware = False
             if not aware:
-                yield f"{path}.{key}", _shown(example[key]), "thời điểm có múi giờ, ví dụ 2020-03-05T09:30+07:00"
+                yield f"{path}.{key}", shown(example[key]), "thời điểm có múi giờ, ví dụ 2020-03-05T09:30+07:00"
 
 
 def _built(data: dict[str, Any]) -> Regulation:
