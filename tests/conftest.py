@@ -21,3 +21,11 @@ def _no_network():
     patch.setattr(socket.socket, "connect", guarded)
     yield
     patch.undo()
+
+
+@pytest.fixture
+def small_world(db):
+    """A station, a district, the committee above, an outsider, one regulation: see `support.make`."""
+    from support.make import World
+
+    return World()

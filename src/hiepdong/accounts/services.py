@@ -133,12 +133,21 @@ def grant_seat(
 
 @transaction.atomic
 def end_seat(*, seat_id: int, actor: Seat | None, at: datetime) -> Seat:
-    """End a seat today; it is kept, for the journal speaks of it."""
+    """End a seat today; it is kept, for the journal speaks of it. One that has ended already keeps its last day.
+
+    Raises:
+        NotFound: there is none, or it is another organisation's. NotAllowed: the role does not allow it.
+    """
     seat = Seat.objects.select_for_update(of=("self",)).select_related("person", "organisation").filter(pk=seat_id).first()
-    if seat is None:
+    if actor is not None and not actor.may(Action.MANAGE_SEATS):
+        raise NotAllowed
+    foreign = actor is not None and not actor.may(Action.MANAGE_NODE) and seat and seat.organisation_id != actor.organisation_id
+    if seat is None or foreign:
         raise NotFound
     _require_management(actor, seat.organisation_id, seat.role)
     today = local_day(at)
+    if seat.valid_until is not None and seat.valid_until <= today:
+        return seat
     seat.valid_until = max(today, seat.valid_from + timedelta(days=1))
     seat.save(update_fields=["valid_until"])
     record("accounts.seat.ended", subject=seat, actor=actor, at=at, name=seat.journal_name)
