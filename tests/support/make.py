@@ -45,6 +45,15 @@ DEFINITION = {
     ],
     "sections": [{"key": "tinh-hinh", "name": "Tình hình", "required": False}],
 }
+FIGURE = {
+    "indicator": "tuan-tra",
+    "state": "value",
+    "value": "12",
+    "unit": "lượt",
+    "precision": "exact",
+    "scope": "",
+    "text": "",
+}
 MONTHLY = {
     "debtor": {"kind": "border_station"},
     "creditor": {"kind": "party_district", "relation": "any"},
@@ -185,17 +194,7 @@ class World:
             "key": "thang",
             "period_from": first.replace(day=15).isoformat(),
             "period_to": f"{label}-14",
-            "figures": [
-                {
-                    "indicator": "tuan-tra",
-                    "state": "value",
-                    "value": value,
-                    "unit": "lượt",
-                    "precision": "exact",
-                    "scope": "",
-                    "text": "",
-                }
-            ],
+            "figures": [FIGURE | {"value": value}],
             "sections": [],
         }
         answers = [self.reference(label)]
