@@ -235,8 +235,11 @@ def test_every_decision_is_listed_and_says_what_it_costs() -> None:
             assert part in text, f"{name}: {part}"
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs/vi").glob("*.md")), ids=lambda p: p.name)
-def test_what_a_vietnamese_page_prints_in_bold_is_on_a_screen(page: Path) -> None:
+FOR_USERS = sorted([*(ROOT / "docs/vi").glob("*.md"), *(ROOT / "docs/tutorial").glob("*.md")])
+
+
+@pytest.mark.parametrize("page", FOR_USERS, ids=lambda p: p.name)
+def test_what_a_page_for_users_prints_in_bold_is_on_a_screen(page: Path) -> None:
     shown = wording()
     data = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "examples/nghe-an-2020").glob("*.toml")).lower()
     assert [w for w in SCREEN.findall(text_of(page)) if w.lower() not in shown and w.lower() not in data] == []
