@@ -27,8 +27,8 @@ def day(text: str) -> date:
 
 class Command(PlainCommand):
     help = (
-        "Make people who may sign in, give them seats, set a new password. A node begins with one node administrator made here; "
-        "the rest is done on the page of people and seats. A new password is made and printed once, or read from the input. "
+        "Make people who may sign in, give them seats, set a new password. A node begins with one node administrator made "
+        "here; the rest is done on the page of people and seats. A new password is made and printed once, or read from the input. "
         "Exit code 0: done; 1: refused, with the reason; 2: wrong call."
     )
 
@@ -45,7 +45,7 @@ class Command(PlainCommand):
         setting.add_argument("sign_in_name", help="what is typed to sign in")
         for each in (adding, setting):
             each.add_argument(
-                "--password-stdin", action="store_true", help="read the password from the first line of the input"
+                "--password-stdin", action="store_true", help="read the password from the input, one line"
             )
             each.add_argument("--json", action="store_true", help="print the result as JSON")
 
