@@ -103,6 +103,12 @@ def attention(
     return found
 
 
+def months_of(silent: SilentPair, year: int) -> frozenset[int]:
+    """Return the months of the year whose fifteenth lies in one of the pair's silences: where the board marks them."""
+    middles = [date(year, month, 15) for month in range(1, 13)]
+    return frozenset(m.month for m in middles if any(s.after < m < s.until for s in silent.silences))
+
+
 def seat_reads(seat: Seat) -> bool:
     """Say whether the seat may see any body's papers."""
     return bool(accounts.visible_organisation_ids(seat))

@@ -1,6 +1,7 @@
 """Pages of duties: the list, one duty with its explanation, writing what is owed, exemptions."""
 
 import uuid
+from calendar import monthrange
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -43,6 +44,7 @@ def duty_list(request: HttpRequest) -> HttpResponseBase:
     """Show the duties the seat may see, filtered and sorted; also as CSV."""
     seat, at = request.seat, moment(request)  # type: ignore[attr-defined]
     get = request.GET.get
+    month = _day(f"{get('month', '')}-01")
     filters = queries.Filters(
         rule_key=get("rule", ""),
         pair_id=_int(get("pair")),
@@ -50,8 +52,8 @@ def duty_list(request: HttpRequest) -> HttpResponseBase:
         creditor_id=_int(get("creditor")),
         status=get("status", ""),
         direction=get("direction", ""),
-        first=_day(get("first")),
-        last=_day(get("last")),
+        first=month or _day(get("first")),
+        last=month.replace(day=monthrange(month.year, month.month)[1]) if month else _day(get("last")),
         ids=tuple(int(i) for i in get("ids", "").split(",") if i.isdigit())[:2000],
         text=get("q", ""),
         sort=get("sort", "-due" if not get("status") else "due"),

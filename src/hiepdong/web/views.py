@@ -19,6 +19,7 @@ from hiepdong.accounts import services as accounts_services
 from hiepdong.accounts.access import seat_required
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.duties import queries as duties
+from hiepdong.duties.attention import Attention, attention, months_of
 from hiepdong.exchange import queries as exchange
 from hiepdong.organisations import queries as organisations
 from hiepdong.regulations import queries as regulations
@@ -46,8 +47,18 @@ def desk(request: HttpRequest) -> HttpResponse:
         "happened": exchange.just_happened(seat, at=at, limit=8),
         "drafts": exchange.drafts_for(seat)[:8],
         "own": duties.own_record(seat, at),
+        "leads": len(accounts.visible_organisation_ids(seat)) > 1,  # a leader reads first, a station works first
     }
+    instrument = next(iter(regulations.instruments_for(seat, on=timezone.localdate(at))), None)
+    if instrument is not None:
+        year = timezone.localdate(at).year
+        context |= _noticed(attention(seat, instrument.key, year, at, thresholds=instrument.thresholds))
     return render_page(request, "web/desk.html", "", context)
+
+
+def _noticed(found: Attention) -> dict[str, Any]:
+    board_url = f"{reverse('web:board')}?regulation={found.instrument_key}&year={found.first.year}"
+    return {"attention": found, "attention_board": board_url, "noticed": bool(found.silent or found.weak)}
 
 
 @seat_required
@@ -60,22 +71,49 @@ def board(request: HttpRequest) -> HttpResponseBase:
     years = duties.board_years(seat, key) if key else []
     shown = timezone.localtime(at).year
     year = _number(request.GET.get("year")) or next((y for y in years if y <= shown), shown)
-    sort, only = request.GET.get("sort", "trouble"), request.GET.get("only", "")
-    found = duties.board(seat, key, year, at, request.GET.get("page"), sort=sort, only=only)
+    thresholds = next((i.thresholds for i in instruments if i.key == key), None)
+    noticed = attention(seat, key, year, at, thresholds=thresholds)
+    sort, only = request.GET.get("sort", "silent"), request.GET.get("only", "")
+    picked = {"silent": noticed.silent_pair_ids, "weak": noticed.weak_pair_ids}
     if request.GET.get("as") == "csv":
-        return _board_csv(seat, key, year, at, sort, only)
-    context = {"at": at, "board": found, "instruments": instruments, "years": years}
+        return _board_csv(seat, key, year, at, sort, only, picked)
+    found = duties.board(seat, key, year, at, request.GET.get("page"), sort=sort, only=only, picked=picked)
+    silent = {s.pair.pk: s for s in noticed.silent}
+    context = {
+        "at": at,
+        "board": found,
+        "rows": [(row, s := silent.get(row.pair.pk), months_of(s, year) if s else ()) for row in found.rows],
+        "instruments": instruments,
+        "years": years,
+        "list_url": reverse("duties:duty_list"),
+        "choices": [
+            ("silent", _("pairs that fell silent")),
+            ("weak", _("pairs of bodies that leave out or send late")),
+            ("trouble", _("pairs with something late or missing")),
+            ("missing", _("pairs with something missing")),
+        ],
+        "sorts": [
+            ("silent", _("longest silence first")),
+            ("trouble", _("most missing first")),
+            ("first", _("by Border Guard body")),
+            ("second", _("by locality")),
+        ],
+    }
+    if noticed.last >= noticed.first:
+        context |= _noticed(noticed)
     return render_page(request, "web/board.html", "rows", context)
 
 
-def _board_csv(seat: Any, key: str, year: int, at: datetime, sort: str, only: str) -> StreamingHttpResponse:
+def _board_csv(
+    seat: Any, key: str, year: int, at: datetime, sort: str, only: str, picked: dict[str, list[int]]
+) -> StreamingHttpResponse:
     header = [_("Debtor"), _("Creditor"), *(f"{m:02}/{year}" for m in range(1, 13))]
     header += [_("expected"), _("on time"), _("late"), _("missing"), _("longest silence (days)")]
 
     def rows() -> Iterator[list[Any]]:
         page = 1
         while True:
-            found = duties.board(seat, key, year, at, page, sort=sort, only=only)
+            found = duties.board(seat, key, year, at, page, sort=sort, only=only, picked=picked)
             for row in found.rows:
                 for d in row.directions:
                     cells = [c.shape_name if c.counts.total else "" for c in d.cells]

@@ -98,6 +98,25 @@ def status_badge(status: Any) -> SafeString:
     return format_html('<span class="hd-status hd-{}">{}</span>', value, _(STATUS_NAMES.get(value, value)))
 
 
+def _days_late(due_at: datetime, at: datetime) -> int:
+    last = timezone.localtime(due_at - timedelta(microseconds=1)).date()
+    return max(1, (timezone.localtime(at).date() - last).days)
+
+
+@register.simple_tag
+def due_badge(duty: Any, at: datetime) -> SafeString:
+    """Return the status of an open duty with the days that are left or that it is late, in one badge."""
+    value = str(getattr(duty.status, "value", duty.status))
+    if value == "overdue":
+        days = _days_late(duty.due_at, at)
+        text = ngettext("overdue by %(days)s day", "overdue by %(days)s days", days) % {"days": days}
+    elif value == "due":
+        text = due_in(duty.due_at, at)
+    else:
+        text = _(STATUS_NAMES.get(value, value))
+    return format_html('<span class="hd-status hd-{}">{}</span>', value, text)
+
+
 @register.simple_tag
 def unverified(verified: bool) -> SafeString:
     """Return a mark for a fact whose source was not seen."""
@@ -133,11 +152,18 @@ def due_in(due_at: datetime, at: datetime) -> str:
     last = timezone.localtime(due_at - timedelta(microseconds=1)).date()
     days = (last - timezone.localtime(at).date()).days
     if due_at <= at:
-        late = max(1, -days)
+        late = _days_late(due_at, at)
         return ngettext("%(days)s day late", "%(days)s days late", late) % {"days": late}
     if days == 0:
         return _("today is the last day")
     return ngettext("%(days)s day left", "%(days)s days left", days) % {"days": days}
+
+
+@register.filter
+def silence_days(silence: Any) -> str:
+    """Return the first and the last silent day as 20/02 – 14/07/2020, both inclusive."""
+    first, last = silence.after + timedelta(days=1), silence.until - timedelta(days=1)
+    return f"{first:%d/%m} – {last:%d/%m/%Y}" if first.year == last.year else f"{first:%d/%m/%Y} – {last:%d/%m/%Y}"
 
 
 @register.filter
@@ -214,3 +240,31 @@ ORGANISATION_KINDS = {
 def organisation_kind(kind: str) -> str:
     """Return a kind of organisation in the reader's language."""
     return _(ORGANISATION_KINDS.get(kind, kind))
+
+
+_QUARTERS = {"Q1": "I", "Q2": "II", "Q3": "III", "Q4": "IV"}
+
+
+@register.filter
+def occasion(label: str) -> str:
+    """Return the label of a period or occasion as people say it: "2020-03" is tháng 3/2020, "2020-Q1" quý I/2020."""
+    year, _dash, part = str(label).partition("-")
+    if not (year.isdigit() and len(year) == 4):
+        return _("on the event") if str(label).startswith("event:") else str(label)
+    if not part:
+        return _("the year %(year)s") % {"year": year}
+    if part in _QUARTERS:
+        return _("quarter %(quarter)s/%(year)s") % {"quarter": _QUARTERS[part], "year": year}
+    if part in {"H1", "H2"}:
+        text = _("the first six months of %(year)s") if part == "H1" else _("the last six months of %(year)s")
+        return text % {"year": year}
+    if part == "9M":
+        return _("nine months of %(year)s") % {"year": year}
+    if part[0] == "W" and part[1:].isdigit():
+        return _("week %(week)s/%(year)s") % {"week": int(part[1:]), "year": year}
+    if len(part) == 2 and part.isdigit():
+        return _("month %(month)s/%(year)s") % {"month": int(part), "year": year}
+    try:
+        return f"{date.fromisoformat(label):%d/%m/%Y}"
+    except ValueError:
+        return str(label)

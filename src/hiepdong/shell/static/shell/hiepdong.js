@@ -19,3 +19,17 @@ window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventD
 // On small screens the current page is scrolled into view in the navigation.
 document.querySelector(".hd-nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 for (const button of document.querySelectorAll("[data-print]")) button.addEventListener("click", () => window.print());
+// A menu of the header closes when something else is opened, clicked or Escape is pressed.
+const drops = [...document.querySelectorAll("details[data-drop]")];
+document.addEventListener("click", (event) => { for (const drop of drops) if (!drop.contains(event.target)) drop.open = false; });
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const drop of drops) if (drop.open) { drop.open = false; drop.querySelector("summary").focus(); }
+});
+// Printed pages show what is folded away.
+window.addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("main details:not([open]):not([data-noprint])")) { part.open = true; part.dataset.folded = "1"; }
+});
+window.addEventListener("afterprint", () => {
+  for (const part of document.querySelectorAll("main details[data-folded]")) { part.open = false; delete part.dataset.folded; }
+});
