@@ -28,7 +28,7 @@ def day(text: str) -> date:
 class Command(PlainCommand):
     help = (
         "Make people who may sign in, give them seats, set a new password. A node begins with one node administrator made "
-        "here; the rest is done on the page of people and seats. A new password is made and printed once, or read from the input. "
+        "here; the rest is done on the page of people and seats. A new password is made and printed once, or read. "
         "Exit code 0: done; 1: refused, with the reason; 2: wrong call."
     )
 
