@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
 from hiepdong.accounts.models import Seat
 from hiepdong.accounts.queries import visible_organisation_ids
+from hiepdong.documents.services import read_file
 from hiepdong.kernel.errors import NotFound
 from hiepdong.kernel.moments import at_local
 from hiepdong.organisations.models import Organisation
@@ -96,6 +97,18 @@ def verification_of(dispatch: Dispatch) -> Verification:
             found = {(key, sequence): d for key, sequence, d in rows}
             chain = all(found.get(k) == v for k, v in expected.items())
     return Verification(genuine, digest == dispatch.digest, chain, error, digest)
+
+
+def attachment_of(seat: Seat, dispatch_uuid: uuid.UUID, attachment_id: int) -> tuple[str, bytes]:
+    """Return the name and the bytes of a file that came with a paper, checked against the digest that was signed.
+
+    Raises:
+        NotFound: no such file with that paper, or no party of it is visible to the seat. FileDamaged.
+    """
+    found = next((a for a in dispatch_for(seat, dispatch_uuid).attachments.all() if a.pk == attachment_id), None)
+    if found is None:
+        raise NotFound
+    return found.name, read_file(found.file)
 
 
 def raw_of(seat: Seat, dispatch_uuid: uuid.UUID) -> bytes:
@@ -298,3 +311,9 @@ def form_lines(dispatch: Dispatch) -> dict[str, Any] | None:
         "figures": [f | {"name": f.get("name") or f["indicator"]} for f in form.get("figures", [])],
         "sections": [s | {"name": s.get("name") or s["key"]} for s in form.get("sections", [])],
     }
+
+
+def dispatches_by_uuids(seat: Seat, uuids: Collection[str]) -> list[Dispatch]:
+    """Return the dispatches among the given ones that the seat may see, oldest first."""
+    found = _visible(seat).filter(uuid__in=uuids).select_related("sender").defer("signed")
+    return list(found.prefetch_related("addressees__organisation").order_by("sent_at", "id"))

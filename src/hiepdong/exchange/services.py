@@ -60,6 +60,14 @@ class UnknownRecipient(DomainError):
     hint = gettext_noop("Choose the recipient from the list.")
 
 
+class NotToWithdraw(DomainError):
+    """A withdrawal is not withdrawn."""
+
+    code = "exchange.not_to_withdraw"
+    message = gettext_noop("A withdrawal cannot itself be withdrawn.")
+    hint = gettext_noop("Send the paper again, or write a new one.")
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """One paper to be signed and sent. The bulk path may say when each `to` recipient answered, for records of the past."""
@@ -451,8 +459,10 @@ def _answer(dispatch_uuid: uuid.UUID, actor: Seat, at: datetime, code: ReceiptCo
 def withdraw(*, dispatch_uuid: uuid.UUID, reason: str, actor: Seat, at: datetime) -> Dispatch:
     """Take a paper back by a dispatch of its own, to the same recipients; the paper itself stays readable.
 
+    A paper that was withdrawn already is not withdrawn again: the first withdrawal is returned.
+
     Raises:
-        ReasonMissing: the reason is empty.
+        ReasonMissing: the reason is empty. NotToWithdraw: it is itself a withdrawal.
     """
     require(actor, Action.SEND)
     dispatch = queries.dispatch_for(actor, dispatch_uuid)
@@ -460,6 +470,12 @@ def withdraw(*, dispatch_uuid: uuid.UUID, reason: str, actor: Seat, at: datetime
         raise NotFound
     if not reason.strip():
         raise ReasonMissing
+    if dispatch.kind == Kind.WITHDRAWAL:
+        raise NotToWithdraw
+    list(Dispatch.objects.select_for_update(no_key=True).filter(pk=dispatch.pk).values_list("pk"))  # two taps at once wait
+    earlier = Dispatch.objects.filter(withdraws=dispatch).order_by("id").first()
+    if earlier is not None:
+        return earlier
     addressees = list(dispatch.addressees.select_related("organisation"))
     item = Outgoing(
         kind=Kind.WITHDRAWAL,
@@ -513,16 +529,20 @@ def save_draft(
     """
     require(actor, Action.DRAFT)
     refuse_classified(*_strings(content), *_strings(unsaved or {}))
-    if draft_id is None or not Draft.objects.filter(pk=draft_id).exists():
-        return Draft.objects.create(
-            id=draft_id or uuid.uuid4(),
-            organisation_id=actor.organisation_id,
-            author=actor,
-            content=dict(content),
-            unsaved=dict(unsaved or {}),
-            duty_reference=duty_reference[:300],
-            saved_at=at,
-        )
+    # The first autosave and the first tap on a button may come at once: one of them makes the row, the other finds it.
+    fresh, made = Draft.objects.get_or_create(
+        id=draft_id or uuid.uuid4(),
+        defaults={
+            "organisation_id": actor.organisation_id,
+            "author": actor,
+            "content": dict(content),
+            "unsaved": dict(unsaved or {}),
+            "duty_reference": duty_reference[:300],
+            "saved_at": at,
+        },
+    )
+    if made or draft_id is None:
+        return fresh
     draft = queries.draft_for(actor, draft_id, for_update=True)
     if draft.sent_as_id or draft.discarded_at:
         raise DraftClosed

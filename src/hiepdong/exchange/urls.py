@@ -8,6 +8,7 @@ app_name = "exchange"
 urlpatterns = [
     path("cong-van/<uuid:dispatch_uuid>/", views.dispatch_detail, name="dispatch_detail"),
     path("cong-van/<uuid:dispatch_uuid>/ky-so.jws", views.dispatch_raw, name="dispatch_raw"),
+    path("cong-van/<uuid:dispatch_uuid>/tep/<int:pk>/", views.dispatch_file, name="dispatch_file"),
     path("cong-van/<uuid:dispatch_uuid>/xac-nhan/", views.dispatch_acknowledge, name="dispatch_acknowledge"),
     path("cong-van/<uuid:dispatch_uuid>/tra-lai/", views.dispatch_return, name="dispatch_return"),
     path("cong-van/<uuid:dispatch_uuid>/thu-hoi/", views.dispatch_withdraw, name="dispatch_withdraw"),

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
@@ -74,6 +75,16 @@ def dispatch_raw(request: HttpRequest, dispatch_uuid: uuid.UUID) -> HttpResponse
     raw = queries.raw_of(request.seat, dispatch_uuid)  # type: ignore[attr-defined]
     response = HttpResponse(raw, content_type="application/jose")
     response["Content-Disposition"] = f'attachment; filename="{dispatch_uuid}.jws"'
+    return response
+
+
+@seat_required
+@require_GET
+def dispatch_file(request: HttpRequest, dispatch_uuid: uuid.UUID, pk: int) -> HttpResponse:
+    """Give a file that came with a paper, always as a download: no browser shows it inside this site."""
+    name, data = queries.attachment_of(request.seat, dispatch_uuid, pk)  # type: ignore[attr-defined]
+    response = HttpResponse(data, content_type="application/octet-stream")
+    response["Content-Disposition"] = content_disposition_header(True, name)
     return response
 
 
@@ -257,7 +268,9 @@ def draft_form(request: HttpRequest, draft_id: uuid.UUID) -> HttpResponse:
         )
         what = request.POST.get("do", "save")
         if draft.unsaved.get("conflict"):
-            return _draft_page(request, draft_id, draft, form, status=409)
+            # The autosave keeps its stale revision, so that only a deliberate save can write over the newer version.
+            stale = request.POST.get("revision", "") if request.htmx else ""  # type: ignore[attr-defined]
+            return _draft_page(request, draft_id, draft, form, status=200 if stale else 409, revision=stale)
         if valid and what == "send":
             dispatch = services.send_draft(draft_id=draft_id, actor=seat, at=now)
             messages.success(request, _("Signed and sent: %(what)s.") % {"what": dispatch.notation})
@@ -312,9 +325,16 @@ def _content(request: HttpRequest, draft: Any) -> dict[str, Any]:
 
 
 def _draft_page(
-    request: HttpRequest, draft_id: uuid.UUID, draft: Any, form: NoticeForm, *, status: int = 200, saved: bool = False
+    request: HttpRequest,
+    draft_id: uuid.UUID,
+    draft: Any,
+    form: NoticeForm,
+    *,
+    status: int = 200,
+    saved: bool = False,
+    revision: str = "",
 ) -> HttpResponse:
-    context = {"draft_id": draft_id, "draft": draft, "form": form, "saved": saved}
+    context = {"draft_id": draft_id, "draft": draft, "form": form, "saved": saved, "revision": revision}
     return render_page(request, "exchange/draft_form.html", "state" if status == 200 else "", context, status=status)
 
 
