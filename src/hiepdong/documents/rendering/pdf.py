@@ -1,0 +1,84 @@
+"""PDF by Typst. Data goes in as JSON: no text of a document is ever read as markup."""
+
+import json
+import unicodedata
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import typst
+from django.conf import settings
+
+from hiepdong.kernel.errors import DomainError, gettext_noop
+
+from ..domain.layout import Block, Document, Heading, PageBreak, Paragraph, Points, Table
+from ..domain.profiles import PROFILES
+
+FONT_FOLDER = "@expo-google-fonts/tinos"
+TEMPLATE = Path(__file__).with_name("paper.typ")
+
+
+class FontsMissing(DomainError):
+    """The fonts of the papers are not installed on this node."""
+
+    code = "documents.fonts_missing"
+    message = gettext_noop("The fonts for PDF files are not in %(folder)s.")
+    hint = gettext_noop("Run bin/setup on this node, or set HIEPDONG_ASSETS to the folder that holds node_modules.")
+
+
+def render_pdf(document: Document) -> bytes:
+    """Return the document as PDF with embedded fonts, tagged for screen readers.
+
+    Raises:
+        FontsMissing: the font files are not there.
+    """
+    folder = Path(settings.HIEPDONG_ASSETS) / FONT_FOLDER
+    if not any(folder.rglob("*.ttf")):
+        raise FontsMissing(folder=str(folder))
+    data = _clean(asdict(document) | {"blocks": [_block(b) for b in document.blocks], "look": _look(document)})
+    return bytes(
+        typst.compile(
+            TEMPLATE,
+            format="pdf",
+            font_paths=[folder],
+            ignore_system_fonts=True,
+            sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
+        )
+    )
+
+
+def _look(document: Document) -> dict[str, Any]:
+    return asdict(PROFILES[document.profile])
+
+
+def _block(block: Block) -> dict[str, Any]:
+    match block:
+        case Heading(text, level):
+            return {"kind": "heading", "text": text, "level": level}
+        case Paragraph():
+            lines = [line for line in block.text.split("\n") if line.strip()]
+            return {"kind": "text", "lines": lines, "bold": block.bold, "italic": block.italic, "align": block.align}
+        case Points(items, numbered):
+            return {"kind": "points", "items": items, "numbered": numbered}
+        case Table():
+            return {
+                "kind": "table",
+                "columns": [asdict(c) for c in block.columns],
+                "rows": block.rows,
+                "caption": block.caption,
+                "note": block.note,
+                "total": block.total,
+            }
+        case PageBreak():
+            return {"kind": "break"}
+
+
+def _clean(value: Any) -> Any:
+    """Return the data without control characters, texts composed (NFC)."""
+    if isinstance(value, str):
+        return "".join(c for c in unicodedata.normalize("NFC", value) if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"})
+    if isinstance(value, dict):
+        return {k: _clean(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(v) for v in value]
+    return value
