@@ -661,6 +661,7 @@ def begin_replacement(*, dispatch_uuid: uuid.UUID, actor: Seat, at: datetime) ->
             "answers": list(content.answers),
             "body": dict(content.body),
             "replaces": str(dispatch.uuid),
+            "attachments": [dict(a) for a in content.attachments],
         },
         actor=actor,
         at=at,

@@ -12,7 +12,7 @@ from django.db import transaction
 from hiepdong.accounts.models import Seat
 from hiepdong.documents import services as documents
 from hiepdong.exchange import services as exchange
-from hiepdong.exchange.domain.classified import ClassifiedContent, file_name_bears_mark
+from hiepdong.exchange.domain.classified import ClassifiedContent, file_name_bears_mark, refuse_classified
 from hiepdong.exchange.models import Dispatch, Draft
 from hiepdong.exchange.queries import content_of
 from hiepdong.journal.models import Entry
@@ -185,6 +185,7 @@ def save_report(
     content = dict(found.draft.content)
     if any(file_name_bears_mark(u.name) for u in uploads):
         raise ClassifiedContent
+    refuse_classified(*map(str, typed.values()))  # before a file is written: a refusal undoes rows, not files
     files = [a for a in content.get("attachments", []) if a["digest"] != without]
     for upload in uploads:
         kept = documents.keep_file(data=upload.data, name=upload.name, media_type=upload.media_type, at=at)

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.make import SENT_AT, notice, organisation, seat, send
 
 from hiepdong.exchange import queries, services, signing
 from hiepdong.exchange.domain.classified import ClassifiedContent
@@ -14,6 +13,7 @@ from hiepdong.journal.models import Entry
 from hiepdong.kernel.errors import NotAllowed, NotFound
 from hiepdong.reporting.models import Figure
 from hiepdong.web.services import react
+from support.make import SENT_AT, notice, organisation, seat, send
 
 pytestmark = pytest.mark.django_db
 LATER = SENT_AT + timedelta(hours=1)

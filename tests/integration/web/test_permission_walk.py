@@ -15,7 +15,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from hiepdong.accounts.services import make_calendar_token
-from support.make import LONG_AGO, World, entered, seat
+from hiepdong.documents.services import keep_file
+from support.make import LONG_AGO, SENT_AT, World, entered, seat
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +80,7 @@ TABLE: dict[str, Row] = {
     # papers
     "exchange:dispatch_detail": Row(READERS, NOBODY, dispatch),
     "exchange:dispatch_raw": Row(READERS, NOBODY, dispatch),
+    "exchange:dispatch_file": Row(READERS, NOBODY, lambda w: [w.dispatch.uuid, w.dispatch.attachments.get().pk]),
     "exchange:dispatch_acknowledge": Row(CLERKS, NO_CLERK, dispatch, at="district", post={}),
     "exchange:dispatch_return": Row(SIGNERS, NO_SIGNER, dispatch, at="district", post={"reason": "Thiếu số liệu."}),
     "exchange:dispatch_withdraw": Row(SIGNERS, NO_SIGNER, dispatch, post={"reason": "Gửi nhầm."}),
@@ -121,7 +123,8 @@ class Walk:
     def __init__(self, world: World) -> None:
         self.world = world
         world.duties()
-        self.dispatch = world.report("2020-03")
+        kept = keep_file(data=b"%PDF-1.4", name="so-lieu.pdf", media_type="application/pdf", at=SENT_AT)
+        self.dispatch = world.report("2020-03", files=[("so-lieu.pdf", kept)])
         self.duty = world.duty("2020-04")
         self.draft = world.draft()
         self.report_draft = uuid.UUID(int=0)
