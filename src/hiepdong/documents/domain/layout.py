@@ -3,6 +3,7 @@
 All text is plain: nothing in it is markup, whatever characters it holds.
 """
 
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -83,6 +84,7 @@ class Document:
     type_name: str  # "Báo cáo"
     subject: str
     blocks: tuple[Block, ...]
+    annexes: tuple[Block, ...] = ()  # after the signature, on a new page
     addressees: tuple[str, ...] = ()  # after "Kính gửi"
     recipients: tuple[str, ...] = ()  # after "Nơi nhận"
     authority: str = ""  # for whom it is signed: "Đảng ủy"
@@ -90,3 +92,13 @@ class Document:
     banner: str = ""  # above everything: "DỰ THẢO", "DỮ LIỆU MINH HỌA"
     footnote: str = ""  # small, at the very end: how to verify
     keywords: tuple[str, ...] = field(default=())
+
+
+_UNPRINTABLE = {"Cc", "Cs", "Cn"}  # control characters, halves of surrogate pairs, what no font has
+_FORBIDDEN = {"\ufffe", "\uffff"}
+
+
+def printable(text: str) -> str:
+    """Return the text composed (NFC) and without characters that no file format takes; line breaks and tabs stay."""
+    composed = unicodedata.normalize("NFC", text)
+    return "".join(c for c in composed if c in "\n\t" or (unicodedata.category(c) not in _UNPRINTABLE and c not in _FORBIDDEN))

@@ -1,7 +1,6 @@
 """PDF by Typst. Data goes in as JSON: no text of a document is ever read as markup."""
 
 import json
-import unicodedata
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,9 @@ from typing import Any
 import typst
 from django.conf import settings
 
+from hiepdong.documents.domain.layout import Block, Document, Heading, PageBreak, Paragraph, Points, Table, printable
+from hiepdong.documents.domain.profiles import PROFILES
 from hiepdong.kernel.errors import DomainError, gettext_noop
-
-from ..domain.layout import Block, Document, Heading, PageBreak, Paragraph, Points, Table
-from ..domain.profiles import PROFILES
 
 FONT_FOLDER = "@expo-google-fonts/tinos"
 TEMPLATE = Path(__file__).with_name("paper.typ")
@@ -35,7 +33,8 @@ def render_pdf(document: Document) -> bytes:
     folder = Path(settings.HIEPDONG_ASSETS) / FONT_FOLDER
     if not any(folder.rglob("*.ttf")):
         raise FontsMissing(folder=str(folder))
-    data = _clean(asdict(document) | {"blocks": [_block(b) for b in document.blocks], "look": _look(document)})
+    parts = {"blocks": [_block(b) for b in document.blocks], "annexes": [_block(b) for b in document.annexes]}
+    data = _clean(asdict(document) | parts | {"look": _look(document)})
     return bytes(
         typst.compile(
             TEMPLATE,
@@ -76,7 +75,7 @@ def _block(block: Block) -> dict[str, Any]:
 def _clean(value: Any) -> Any:
     """Return the data without control characters, texts composed (NFC)."""
     if isinstance(value, str):
-        return "".join(c for c in unicodedata.normalize("NFC", value) if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"})
+        return printable(value)
     if isinstance(value, dict):
         return {k: _clean(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
