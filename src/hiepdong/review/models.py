@@ -59,6 +59,9 @@ class Cause(models.Model):
     code = models.CharField(max_length=30)
     text = models.TextField(blank=True)
 
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["review", "finding", "code"], name="review_cause_once")]
+
 
 class Item(models.Model):
     """A task, a proposal or a directive that the review carries."""
@@ -76,6 +79,7 @@ class Item(models.Model):
     text = models.TextField()
     finding = models.CharField(max_length=120, blank=True)
     source = models.CharField(max_length=500, blank=True)
+    verified = models.BooleanField(default=True)  # False: taken from a source whose original was not read
 
     class Meta:
         constraints = [

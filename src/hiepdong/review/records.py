@@ -121,7 +121,7 @@ def facts_of(
             "source": instrument.source,
             "children": instrument.children.values("key").distinct().count(),
         },
-        "organisation": {"key": organisation.key, "name": organisation.name, "kind": organisation.kind},
+        "organisation": _issuer(organisation, period.last),
         "year": year,
         "period": {"first": period.first.isoformat(), "last": period.last.isoformat()},
         "as_of": as_of.isoformat(),
@@ -143,6 +143,19 @@ def facts_of(
         ),
         "pairs": _pairs(pairs, rows, quiet, key_of),
         "findings": [f.as_dict() for f in findings],
+    }
+
+
+def _issuer(organisation: Organisation, on: date) -> dict[str, str]:
+    above = [superior for _, superior in organisations.superior_pairs([organisation.pk], on)]
+    superior = organisations.organisations_by_ids(above).get(above[0]) if above else None
+    return {
+        "key": organisation.key,
+        "name": organisation.name,
+        "kind": organisation.kind,
+        "notation": organisation.notation,
+        "place": organisation.place,
+        "superior": superior.name if superior else "",
     }
 
 

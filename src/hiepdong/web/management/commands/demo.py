@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from hiepdong.shell.commands import PlainCommand
 from hiepdong.web.demo.loader import load_example
-from hiepdong.web.management.plain import PlainCommand
 
 
 class Command(PlainCommand):

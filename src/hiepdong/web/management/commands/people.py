@@ -15,7 +15,7 @@ from hiepdong.accounts import queries, services
 from hiepdong.accounts.domain.permissions import Role
 from hiepdong.kernel.errors import NotFound
 from hiepdong.organisations.queries import organisation_by_key
-from hiepdong.web.management.plain import PlainCommand
+from hiepdong.shell.commands import PlainCommand
 
 LENGTH = 12  # bytes of a made password: 16 characters
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from hiepdong.accounts.queries import person_by_name
-from hiepdong.web.management.plain import PlainCommand
+from hiepdong.shell.commands import PlainCommand
 
 
 def free_port(host: str, wanted: int) -> int:

@@ -11,8 +11,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
+from hiepdong.shell.commands import PlainCommand
 from hiepdong.territories import services as territories
-from hiepdong.web.management.plain import PlainCommand
 
 
 class Command(PlainCommand):

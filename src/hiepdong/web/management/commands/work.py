@@ -13,8 +13,8 @@ from django.utils import timezone
 from hiepdong.duties import services as duties
 from hiepdong.kernel.errors import DomainError
 from hiepdong.regulations.queries import instrument_keys
+from hiepdong.shell.commands import PlainCommand, told
 from hiepdong.web import services
-from hiepdong.web.management.plain import PlainCommand, told
 
 AHEAD = timedelta(days=400)
 PAUSE_SECONDS = 60

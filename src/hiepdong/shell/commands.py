@@ -1,4 +1,4 @@
-"""What the commands of the node share: a refusal is a sentence with a hint and exit code 1, never a traceback."""
+"""What the commands share: a refusal is a sentence with a hint and exit code 1, never a traceback."""
 
 from typing import Any
 
