@@ -96,7 +96,9 @@ def commands_of(line: str) -> list[list[str]]:
             words = shlex.split(part, comments=True)
         except ValueError:
             continue
-        while words and (re.match(r"[A-Z_]+=", words[0]) or words[0] in {"sudo", "exec", "$", "-u", "hiepdong-user", "env"}):
+        if words[:2] == ["sudo", "-u"]:
+            words = words[3:]
+        while words and (re.match(r"[A-Z_]+=", words[0]) or words[0] in {"sudo", "env", "exec", "time"}):
             words.pop(0)
         if words and words[0].rpartition("/")[2] == "hiepdong":
             found.append([w for w in words[1:] if not re.match(r"[<>]", w)])
