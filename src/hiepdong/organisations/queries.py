@@ -9,7 +9,7 @@ from hiepdong.kernel.errors import NotFound
 from hiepdong.kernel.text import fold
 from hiepdong.territories.queries import holding_on
 
-from .models import Organisation, Responsibility, Superior
+from .models import Organisation, OrganisationSuccession, Reorganisation, Responsibility, Superior
 
 
 def organisation_by_key(key: str) -> Organisation:
@@ -149,3 +149,37 @@ def life_of(organisation: Organisation) -> dict[str, object]:
         "successors": list(organisation.successions.select_related("successor").order_by("effective_on")),
         "predecessors": list(organisation.predecessions.select_related("predecessor").order_by("effective_on")),
     }
+
+
+def heirs_today(organisation: Organisation, on: date) -> list[Organisation]:
+    """Return the bodies that carry the work of an ended one on the day, following successions; itself while it holds."""
+    found: dict[int, Organisation] = {}
+    seen, todo = {organisation.pk}, [organisation]
+    while todo:
+        body = todo.pop()
+        if body.valid_from <= on and (body.valid_until is None or on < body.valid_until):
+            found[body.pk] = body
+            continue
+        links = OrganisationSuccession.objects.filter(predecessor=body, effective_on__lte=on).select_related("successor")
+        for link in links:
+            if link.successor_id not in seen:
+                seen.add(link.successor_id)
+                todo.append(link.successor)
+    return sorted(found.values(), key=lambda o: o.name_sort)
+
+
+def reorganisations() -> QuerySet[Reorganisation]:
+    """Return the reorganisations that were loaded, the latest first."""
+    return Reorganisation.objects.order_by("-effective_on", "key")
+
+
+def reorganisation_for(key: str) -> Reorganisation:
+    """Return one reorganisation with its report.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = Reorganisation.objects.filter(key=key).first()
+    if found is None:
+        raise NotFound
+    return found

@@ -44,5 +44,26 @@ def organisation_list(request: HttpRequest) -> HttpResponseBase:
 @require_GET
 def organisation_detail(request: HttpRequest, key: str) -> HttpResponse:
     """Show one organisation with everything that is dated about it."""
-    context = queries.life_of(queries.organisation_by_key(key)) | {"on": day_asked(request)}
+    organisation, on = queries.organisation_by_key(key), day_asked(request)
+    ended = organisation.valid_until is not None and organisation.valid_until <= on
+    context = queries.life_of(organisation) | {"on": on, "ended": ended}
+    context["heirs"] = queries.heirs_today(organisation, on) if ended else []
     return render_page(request, "organisations/organisation_detail.html", "", context)
+
+
+@login_required
+@require_GET
+def reorganisation_list(request: HttpRequest) -> HttpResponse:
+    """Show the reorganisations that were loaded, the latest first."""
+    page = Paginator(queries.reorganisations(), 50).get_page(request.GET.get("page"))
+    return render_page(request, "organisations/reorganisation_list.html", "rows", {"page": page})
+
+
+@login_required
+@require_GET
+def reorganisation_detail(request: HttpRequest, key: str) -> HttpResponse:
+    """Show the report of a reorganisation: what moved where, what stayed, what a person must decide."""
+    made = queries.reorganisation_for(key)
+    decisions = [(d, _(d["message"]) % d["facts"]) for d in made.report["decisions"]]
+    context = {"reorganisation": made, "report": made.report, "decisions": decisions}
+    return render_page(request, "organisations/reorganisation_detail.html", "", context)

@@ -1,6 +1,6 @@
 """Reading units: as they were on a day, and what became of them. Units are public to everyone signed in."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 from django.db.models import Prefetch, Q, QuerySet
@@ -105,3 +105,13 @@ def flags_of(unit: Unit) -> list[UnitFlag]:
 def units_in(ids: Iterable[int]) -> list[Unit]:
     """Return units by their numbers, in dictionary order."""
     return list(Unit.objects.filter(pk__in=set(ids)).select_related("parent").order_by("name_sort"))
+
+
+def flags_on(days: Mapping[int, date]) -> dict[int, list[str]]:
+    """Return the flags of units (by id), each as they stood on its day."""
+    found: dict[int, list[str]] = {}
+    for flag in UnitFlag.objects.filter(unit__in=days).order_by("flag"):
+        on = days[flag.unit_id]
+        if flag.valid_from <= on and (flag.valid_until is None or on < flag.valid_until):
+            found.setdefault(flag.unit_id, []).append(flag.flag)
+    return found

@@ -3,9 +3,9 @@
 import json
 import sqlite3
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, gettext_noop
 from hiepdong.kernel.text import fold, nfc, sort_key
 
+from . import queries
 from .models import Level, Succession, Unit, UnitFlag
 
 PACKAGE = "vietnamadminunits"
@@ -229,3 +230,125 @@ def _correct() -> None:
                 )
             )
     UnitFlag.objects.bulk_create(flags)
+
+
+# --- a reorganisation ---------------------------------------------------------------------------------------------------
+
+
+class UnitsDisagree(DomainError):
+    """The units of a reorganisation do not fit what the node knows."""
+
+    code = "territories.units_disagree"
+    message = gettext_noop("%(count)s units do not fit what this node knows.")
+    hint = gettext_noop("Correct what is listed; nothing was changed.")
+
+    def __init__(self, found: Sequence[tuple[str, str, str]]) -> None:
+        super().__init__(count=len(found))
+        self.found = list(found)  # (key path, what was found, what is accepted)
+
+
+@transaction.atomic
+def load_unit_changes(
+    *, rows: Sequence[Mapping[str, Any]], on: date, actor: Any, at: datetime
+) -> list[tuple[Unit, bool, list[Succession]]]:
+    """Let units begin on a day, out of the units before it; what is known already stays as it is.
+
+    A unit that the node does not know is made; the units it is made of end on that day, and not a day before. Each row holds
+    `code` ("commune:16744"), `kind`, `name`, `parent`, `from` (whole), `parts_of`, `flags`, `source`, `verified`.
+    Returns (unit, made now, the successions into it) in the order of the rows.
+
+    Raises:
+        UnitsDisagree: with every disagreement; nothing was changed.
+    """
+    codes = {c for r in rows for c in (r["code"], r.get("parent", ""), *r.get("from", ()), *r.get("parts_of", ())) if c}
+    bare = {c.partition(":")[2] for c in codes}
+    before = queries.units_by_code(bare, on - timedelta(days=1))
+    after = queries.units_by_code(bare, on)
+    found = [
+        p for i, r in enumerate(rows, 1) for p in _disagreements(r, f"unit[{i}]", on, before, after, {x["code"] for x in rows})
+    ]
+    if found:
+        raise UnitsDisagree(found)
+    result = []
+    for row in sorted(rows, key=lambda r: _LEVELS.index(r["code"].partition(":")[0])):
+        result.append(_changed_unit(row, on, before, after))
+    order = {row["code"]: i for i, row in enumerate(rows)}
+    result.sort(key=lambda made: order[f"{made[0].level}:{made[0].code}"])
+    fresh = [unit for unit, made, _ in result if made]
+    if fresh:
+        name = f"{on:%d/%m/%Y}"
+        record("territories.units.changed", subject=fresh[0], actor=actor, at=at, name=name, facts={"made": len(fresh)})
+    return result
+
+
+_LEVELS = [Level.PROVINCE, Level.DISTRICT, Level.COMMUNE]
+_Known = dict[tuple[str, str], Unit]
+
+
+def _at(code: str) -> tuple[str, str]:
+    level, _, number = code.partition(":")
+    return level, number
+
+
+def _disagreements(
+    row: Mapping[str, Any], path: str, on: date, before: _Known, after: _Known, new: Collection[str]
+) -> list[tuple[str, str, str]]:
+    found = []
+    known = after.get(_at(row["code"]))
+    older = [(f"{key}[{j}]", c) for key in ("from", "parts_of") for j, c in enumerate(row.get(key, ()), 1)]
+    if known is not None and known.valid_from == on:
+        for key, has in (("kind", known.kind), ("name", known.name)):
+            if key in row and nfc(row[key]).lower() != has.lower():
+                found.append(
+                    (f"{path}.{key}", repr(row[key]), f"{has!r}, như nút đã biết về mã {row['code']} từ {on.isoformat()}")
+                )
+    else:
+        if known is not None and row["code"] not in [c for _, c in older]:
+            accepted = f"mã chưa dùng, hoặc ghi {row['code']} ở from hay parts_of; nay là {known.full_name}"
+            found.append((f"{path}.code", row["code"], accepted))
+        for key in ("kind", "name", *(() if row["code"].startswith("province") else ("parent",))):
+            if not row.get(key, "").strip():
+                found.append(
+                    (f"{path}.{key}", "thiếu", f"cần khi lập đơn vị mới; nút chưa biết mã {row['code']} từ {on.isoformat()}")
+                )
+        parent = row.get("parent", "")
+        if parent and parent not in new and _at(parent) not in after:
+            found.append((f"{path}.parent", parent, f"mã đơn vị có vào ngày {on.isoformat()}"))
+    for where, code in older:
+        old = before.get(_at(code))
+        if old is None:
+            found.append((f"{path}.{where}", code, f"mã đơn vị có vào ngày {(on - timedelta(days=1)).isoformat()}"))
+        elif old.valid_until is not None and old.valid_until != on:
+            found.append((f"{path}.{where}", code, f"đơn vị còn đến {on.isoformat()}; nút biết nó còn đến {old.valid_until}"))
+    return found
+
+
+def _changed_unit(row: Mapping[str, Any], on: date, before: _Known, after: _Known) -> tuple[Unit, bool, list[Succession]]:
+    unit = after.get(_at(row["code"]))
+    made = unit is None or unit.valid_from != on
+    source = nfc(row["source"])
+    shares = [(c, Succession.Share.WHOLE) for c in row.get("from", ())]
+    shares += [(c, Succession.Share.PART) for c in row.get("parts_of", ())]
+    for code, _share in shares:
+        old = before[_at(code)]
+        if old.valid_until is None:
+            old.valid_until = on
+            old.save(update_fields=["valid_until"])
+            old.flags.filter(valid_until__isnull=True).update(valid_until=on)
+    if unit is None or made:
+        level, number = _at(row["code"])
+        parent = after.get(_at(row["parent"])) if row.get("parent") else None
+        unit = _unit(number, level, row["kind"], row["name"], parent, on, None, source)
+        unit.save()
+        after[level, number] = unit
+    for code, share in shares:
+        Succession.objects.get_or_create(
+            predecessor=before[_at(code)],
+            successor=unit,
+            defaults={"effective_on": on, "share": share, "source": source},
+        )
+    for flag in row.get("flags", ()):
+        UnitFlag.objects.get_or_create(
+            unit=unit, flag=flag, valid_from=on, defaults={"source": source, "verified": row["verified"]}
+        )
+    return unit, made, queries.forebears_of(unit)

@@ -20,8 +20,8 @@ class Command(PlainCommand):
     help = (
         "Load a reorganisation from a TOML file: which units and bodies end on a day, which begin, what moves where, by which "
         "act. Prints what moves, what stays and what a person must decide. Nothing before that day is rewritten; the same file "
-        "again changes nothing. With --preview everything is done and taken back. The file is described in "
-        "docs/reference/reorganisation-format.md. Exit code 0: done; 1: the file has problems, nothing was loaded; 2: wrong call."
+        "again changes nothing. With --preview everything is done and taken back. The format of the file: "
+        "docs/reference/reorganisation-format.md. Exit code 0: done; 1: problems, nothing was loaded; 2: wrong call."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -81,22 +81,22 @@ def told(made: Reorganisation) -> list[str]:
         older = ", ".join(p["name"] + (f" ({_('a part')})" if p["share"] == "part" else "") for p in unit["from"])
         lines.append(f"  {older or '–'} → {unit['name']} [{unit['code']}]")
     lines += ["", _("Bodies that begin: %(count)s") % {"count": counts["founded"]}]
-    lines += [f"  {row['name']} ← {', '.join(p['name'] for p in row['predecessors']) or '–'}" for row in report["founded"]]
+    lines += [f"  {row['name']} ← {_names([p['name'] for p in row['predecessors']])}" for row in report["founded"]]
     lines += ["", _("Bodies that end: %(count)s") % {"count": counts["ended"]}]
-    lines += [f"  {row['name']} → {', '.join(p['name'] for p in row['successors']) or '–'}" for row in report["ended"]]
+    lines += [f"  {row['name']} → {_names([p['name'] for p in row['successors']])}" for row in report["ended"]]
     lines += ["", _("Bodies that stay and change: %(count)s") % {"count": counts["changed"]}]
     for row in report["changed"]:
         lines.append(f"  {row['name']}")
         if "superior" in row:
-            lines.append(f"    {_('superior')}: {', '.join(row['superior_before']) or '–'} → {row['superior']}")
+            lines.append(f"    {_('superior')}: {_names(row['superior_before'])} → {row['superior']}")
         if "territory" in row:
-            lines.append(
-                f"    {_('territory')}: {', '.join(row['territory_before']) or '–'} → {', '.join(row['territory']) or '–'}"
-            )
-    lines += [
-        "",
-        _("Bodies beside them that stay as they are: %(names)s") % {"names": ", ".join(o["name"] for o in report["stays"])},
-    ]
+            lines.append(f"    {_('territory')}: {_names(row['territory_before'])} → {_names(row['territory'])}")
+    stays = {"names": _names([o["name"] for o in report["stays"]])}
+    lines += ["", _("Bodies beside them that stay as they are: %(names)s") % stays]
     lines += ["", _("To be decided by a person: %(count)s") % {"count": counts["decisions"]}]
     lines += [f"  {i}. {_(d['message']) % d['facts']}" for i, d in enumerate(report["decisions"], 1)]
     return [*lines, ""]
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names) or "–"
