@@ -18,6 +18,7 @@ from hiepdong.accounts.access import requires, seat_required
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.exchange import services as exchange
 from hiepdong.kernel.moments import at_local
+from hiepdong.kernel.text import whole_number
 from hiepdong.regulations import queries as regulations
 from hiepdong.shell.exports import csv_response
 from hiepdong.shell.moments import moment
@@ -35,7 +36,7 @@ def _day(text: str | None) -> date | None:
 
 
 def _int(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() else None
+    return whole_number(text)
 
 
 @seat_required
@@ -54,7 +55,7 @@ def duty_list(request: HttpRequest) -> HttpResponseBase:
         direction=get("direction", ""),
         first=month or _day(get("first")),
         last=month.replace(day=monthrange(month.year, month.month)[1]) if month else _day(get("last")),
-        ids=tuple(int(i) for i in get("ids", "").split(",") if i.isdigit())[:2000],
+        ids=tuple(i for i in map(whole_number, get("ids", "").split(",")) if i is not None)[:2000],
         text=get("q", ""),
         sort=get("sort", "-due" if not get("status") else "due"),
     )
@@ -79,6 +80,14 @@ def _rows(duties: Iterable[Any]) -> Iterable[list[Any]]:
         fulfilled = timezone.localtime(d.fulfilled_at).strftime("%d/%m/%Y %H:%M") if d.fulfilled_at else ""
         due = queries.last_local_day(d).strftime("%d/%m/%Y")
         yield [d.rule.title, d.rule.clause, d.debtor.name, d.creditor.name, d.occasion, due, fulfilled, d.status_name]
+
+
+@seat_required
+@require_GET
+def duty_by_reference(request: HttpRequest) -> HttpResponse:
+    """Lead from a duty's reference, as a dispatch names it, to its page."""
+    duty = queries.duty_for(request.seat, request.GET.get("reference", ""))  # type: ignore[attr-defined]
+    return HttpResponseRedirect(reverse("duties:duty_detail", args=[duty.pk]))
 
 
 @seat_required

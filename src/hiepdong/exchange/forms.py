@@ -12,10 +12,10 @@ class NoticeForm(forms.Form):
     """A notice: recipients, subject, urgency, text. Everything typed survives, valid or not."""
 
     to = forms.MultipleChoiceField(
-        label=_("Recipients"), widget=forms.SelectMultiple({"class": "form-select", "size": "6"}), required=True
+        label=_("Recipients"), widget=forms.CheckboxSelectMultiple({"class": "form-check-input"}), required=True
     )
     copies = forms.MultipleChoiceField(
-        label=_("Copies to"), widget=forms.SelectMultiple({"class": "form-select", "size": "4"}), required=False
+        label=_("Copies to"), widget=forms.CheckboxSelectMultiple({"class": "form-check-input"}), required=False
     )
     subject = forms.CharField(label=_("Subject"), max_length=300, widget=forms.TextInput({"class": "form-control"}))
     urgency = forms.ChoiceField(label=_("Urgency"), widget=forms.Select({"class": "form-select"}))

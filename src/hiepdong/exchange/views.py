@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -20,6 +21,7 @@ from hiepdong.accounts.access import requires, seat_required
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.queries import visible_organisation_ids
 from hiepdong.kernel.errors import DomainError, NotFound
+from hiepdong.kernel.text import whole_number
 from hiepdong.organisations import queries as organisations
 from hiepdong.shell.exports import csv_response
 from hiepdong.shell.moments import moment
@@ -53,9 +55,13 @@ def _shown(request: HttpRequest, dispatch_uuid: uuid.UUID, typed: dict[str, Any]
     mine = next((a for a in addressees if a.organisation_id == seat.organisation_id), None)
     receipts = sorted((r for a in addressees for r in a.receipts.all()), key=lambda r: (r.at, r.pk))
     names = {a.pk: a.organisation.name for a in addressees}
+    at, content = moment(request), queries.content_of(dispatch)
+    open_ones = [a for a in addressees if a.role == "to" and a.acknowledged_at is None and a.returned_at is None]
     context = {
         "dispatch": dispatch,
-        "content": queries.content_of(dispatch),
+        "content": content,
+        "answers": [(reference, reference.rpartition("/")[2]) for reference in content.answers],
+        "pending": [(a, max(0, (at - a.sent_at).days)) for a in open_ones],
         "form": queries.form_lines(dispatch),
         "verification": queries.verification_of(dispatch),
         "addressees": addressees,
@@ -146,7 +152,7 @@ def _register(request: HttpRequest, at: datetime) -> tuple[Any, queries.Register
     seat, get = request.seat, request.GET.get  # type: ignore[attr-defined]
     visible = organisations.organisations_by_ids(visible_organisation_ids(seat))
     wanted = get("organisation", "")
-    chosen = int(wanted) if wanted.isdigit() else seat.organisation_id
+    chosen = whole_number(wanted) if wanted else seat.organisation_id
     if chosen not in visible:
         raise NotFound
     now = timezone.localtime(at)
@@ -156,7 +162,7 @@ def _register(request: HttpRequest, at: datetime) -> tuple[Any, queries.Register
         year=int(year) if re.fullmatch(r"(19|20|21)\d\d", year) else now.year,
         first=_day(get("first")),
         last=_day(get("last")),
-        other=int(other) if other.isdigit() else None,
+        other=whole_number(other),
         kind=get("kind", ""),
         state=get("state", ""),
         sort=get("sort", "-number"),
@@ -230,7 +236,8 @@ def draft_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 def notice_new(request: HttpRequest) -> HttpResponse:
     """Open an empty notice; it is stored with the first save."""
-    return HttpResponseRedirect(reverse("exchange:draft_form", args=[uuid.uuid4()]))
+    address, to = reverse("exchange:draft_form", args=[uuid.uuid4()]), request.GET.get("to", "")
+    return HttpResponseRedirect(f"{address}?{urlencode({'to': to})}" if to else address)
 
 
 def _recipients(seat: Any) -> list[tuple[str, str]]:
@@ -252,7 +259,8 @@ def draft_form(request: HttpRequest, draft_id: uuid.UUID) -> HttpResponse:
         return HttpResponseRedirect(reverse("exchange:dispatch_detail", args=[draft.sent_as.uuid]))
     recipients = _recipients(seat)
     if request.method != "POST":
-        form = NoticeForm(initial=_initial(draft), recipients=recipients)
+        initial = _initial(draft) | ({"to": request.GET.getlist("to")} if draft is None else {})
+        form = NoticeForm(initial=initial, recipients=recipients)
         return _draft_page(request, draft_id, draft, form)
     form = NoticeForm(request.POST, recipients=recipients)
     valid = form.is_valid()
@@ -263,7 +271,7 @@ def draft_form(request: HttpRequest, draft_id: uuid.UUID) -> HttpResponse:
             content=content,
             actor=seat,
             at=now,
-            revision=int(request.POST.get("revision") or 0),
+            revision=whole_number(request.POST.get("revision")) or 0,
             unsaved={} if valid else {"errors": form.errors.get_json_data()},
         )
         what = request.POST.get("do", "save")
@@ -334,7 +342,8 @@ def _draft_page(
     saved: bool = False,
     revision: str = "",
 ) -> HttpResponse:
-    context = {"draft_id": draft_id, "draft": draft, "form": form, "saved": saved, "revision": revision}
+    single = [form[name] for name in ("subject", "urgency", "event_at", "text")]
+    context = {"draft_id": draft_id, "draft": draft, "form": form, "single": single, "saved": saved, "revision": revision}
     return render_page(request, "exchange/draft_form.html", "state" if status == 200 else "", context, status=status)
 
 

@@ -20,6 +20,7 @@ from hiepdong.duties import queries as duties
 from hiepdong.exchange import services as exchange
 from hiepdong.exchange.domain.classified import ClassifiedContent
 from hiepdong.kernel.errors import DomainError
+from hiepdong.kernel.text import whole_number
 from hiepdong.regulations import queries as regulations
 from hiepdong.shell.exports import csv_response
 from hiepdong.shell.moments import moment
@@ -68,7 +69,7 @@ def _written(request: HttpRequest, found: Any, typed: Mapping[str, str], what: s
         typed=typed,
         actor=seat,
         at=now,
-        revision=int(revision) if revision.isdigit() else 0,
+        revision=whole_number(revision) or 0,
         uploads=[
             services.Upload(f.name or "", f.content_type or "application/octet-stream", f.read())
             for f in request.FILES.getlist("files")

@@ -21,6 +21,7 @@ from hiepdong.accounts.domain.permissions import Action
 from hiepdong.duties import queries as duties
 from hiepdong.duties.attention import Attention, attention, months_of
 from hiepdong.exchange import queries as exchange
+from hiepdong.kernel.text import whole_number
 from hiepdong.organisations import queries as organisations
 from hiepdong.regulations import queries as regulations
 from hiepdong.shell.exports import csv_response
@@ -128,7 +129,8 @@ def _board_csv(
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() and 1945 <= int(text) <= 2200 else None
+    number = whole_number(text)
+    return number if number is not None and 1945 <= number <= 2200 else None
 
 
 @seat_required
@@ -185,7 +187,7 @@ def search(request: HttpRequest) -> HttpResponse:
     before = request.GET.get("before", "")
     context: dict[str, Any] = {"q": text}
     if text:
-        found = exchange.search(seat, text, limit=21, before=int(before) if before.isdigit() else None)
+        found = exchange.search(seat, text, limit=21, before=whole_number(before))
         context |= {
             "dispatches": found[:20],
             "more": found[19].pk if len(found) > 20 else None,

@@ -33,3 +33,17 @@ window.addEventListener("beforeprint", () => {
 window.addEventListener("afterprint", () => {
   for (const part of document.querySelectorAll("main details[data-folded]")) { part.open = false; delete part.dataset.folded; }
 });
+// A long list to choose from gets a field that narrows it, with or without marks; what is chosen stays in sight.
+const folded = (text) => text.toLowerCase().normalize("NFD").replace(/[\u0300-\u036f]/g, "").replaceAll("đ", "d");
+for (const box of document.querySelectorAll("[data-choose]")) {
+  const field = document.createElement("input");
+  Object.assign(field, { type: "search", className: "form-control mb-1", placeholder: box.dataset.choose, autocomplete: "off" });
+  field.setAttribute("aria-label", box.dataset.choose);
+  field.addEventListener("input", (event) => {
+    event.stopPropagation();
+    const wanted = folded(field.value.trim());
+    for (const line of box.children) line.hidden = !folded(line.textContent).includes(wanted) && !line.querySelector("input").checked;
+  });
+  field.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
+  box.before(field);
+}
