@@ -160,32 +160,29 @@ def _causes(shown: Shown) -> list[str]:
 
 
 def _annexes(shown: Shown) -> list[Block]:
-    counted = [Column(t, 1, "right") for t in (_("fell due"), _("on time"), _("late"), _("missing"))]
+    counted = tuple(Column(t, 1, "right") for t in (_("fell due"), _("on time"), _("late"), _("missing")))
     made: list[tuple[str, Table]] = []
-    figures = [row for field in shown.fields for row in _figure_rows(field)]
+    figures = tuple(row for field in shown.fields for row in _figure_rows(field))
     if figures:
-        columns = (
-            Column(_("Indicator"), 3.2),
-            Column(_("By the reports"), 2, "right"),
-            Column(_("Reports"), 1, "right"),
-            Column(_("Year before"), 2),
-            Column(_("Published (source)"), 3.2),
-        )
-        made.append((_("Figures by field"), Table(columns, tuple(figures))))
+        titles = (_("By the reports"), _("Reports"), _("Year before"), _("Published (source)"))
+        told = (Column(titles[0], 2, "right"), Column(titles[1], 1, "right"), Column(titles[2], 2), Column(titles[3], 3.2))
+        made.append((_("Figures by field"), Table((Column(_("Indicator"), 3.2), *told), figures)))
     bodies = tuple((str(i), b["name"], *_numbers(b)) for i, b in enumerate(shown.bodies, 1))
-    made.append((_("What each body owed"), Table((Column(_("No."), 0.6, "center"), Column(_("Body"), 5), *counted), bodies)))
+    heads = (Column(_("No."), 0.6, "center"), Column(_("Body"), 5))
+    made.append((_("What each body owed"), Table((*heads, *counted), bodies)))
     rules = tuple((r["clause"], r["title"], *_numbers(r)) for r in shown.facts["by_rule"])
-    made.append(
-        (_("What each clause asked"), Table((Column(_("Clause"), 0.9, "center"), Column(_("Duty"), 5), *counted), rules))
-    )
+    heads = (Column(_("Clause"), 0.9, "center"), Column(_("Duty"), 5))
+    made.append((_("What each clause asked"), Table((*heads, *counted), rules)))
     if shown.pairs:
         rows = tuple(
             (f"{w['debtor_name']} → {w['creditor_name']}", *_numbers(w), str(w["silence"]["days"]) if w["silence"] else "")
             for p in shown.pairs
             for w in p["ways"]
         )
-        columns = (Column(_("From → to"), 5), *counted, Column(_("longest silence (days)"), 1.2, "right"))
-        made.append((_("Pairs with something missing or a long silence"), Table(columns, rows)))
+        silence = Column(_("longest silence (days)"), 1.2, "right")
+        made.append(
+            (_("Pairs with something missing or a long silence"), Table((Column(_("From → to"), 5), *counted, silence), rows))
+        )
     blocks: list[Block] = []
     for n, (title, table) in enumerate(made, 1):
         blocks += [Heading(_("Annex %(n)s. %(title)s") % {"n": n, "title": title}), table]

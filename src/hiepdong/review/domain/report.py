@@ -4,7 +4,8 @@
 
     {"format", "instrument": {"key", "version", "number", "title", "signed_on", "effective_from", "verified", "source",
                               "children"},
-     "organisation": {"key", "name", "kind", "notation", "place", "superior"}, "year", "period": {"first", "last"}, "as_of", "made_up",
+     "organisation": {"key", "name", "kind", "notation", "place", "superior"},
+     "year", "period": {"first", "last"}, "as_of", "made_up",
      "bodies": {key: {"name", "short", "kind"}}, "sides": {side: [key]},
      "volume": {"dispatches", "reports", "nil_reports", "notices", "withdrawals", "returned"},
      "fields": [{"key", "name", "clause", "figures": [figure]}],
