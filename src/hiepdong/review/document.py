@@ -119,7 +119,7 @@ def _section(shown: Shown, section: str, *, approved: bool) -> list[Block]:
             blocks += _points([i.text for i in shown.tasks], numbered=True)
         case "proposals":
             for n, (addressee, items) in enumerate(shown.proposals, 1):
-                blocks.append(Heading(f"{n}. {_('To')} {addressee}", 2))
+                blocks.append(Heading(f"{n}. " + _("For %(addressee)s") % {"addressee": addressee}, 2))
                 blocks += _points([i.text for i in items])
             if shown.directives:
                 blocks.append(Heading(_("Directives of the conference"), 2))
@@ -164,9 +164,11 @@ def _annexes(shown: Shown) -> list[Block]:
     made: list[tuple[str, Table]] = []
     figures = tuple(row for field in shown.fields for row in _figure_rows(field))
     if figures:
-        titles = (_("By the reports"), _("Reports"), _("Year before"), _("Published (source)"))
-        told = (Column(titles[0], 2, "right"), Column(titles[1], 1, "right"), Column(titles[2], 2), Column(titles[3], 3.2))
-        made.append((_("Figures by field"), Table((Column(_("Indicator"), 3.2), *told), figures)))
+        titles = (_("By the reports"), _("Reports"), _("Year before"), _("Published"))
+        told = (Column(titles[0], 2, "right"), Column(titles[1], 1, "right"), Column(titles[2], 2), Column(titles[3], 2.8))
+        sources = _sources(shown)
+        note = _("Sources of what was published: %(list)s.") % {"list": sources} if sources else ""
+        made.append((_("Figures by field"), Table((Column(_("Indicator"), 3.2), *told), figures, note=note)))
     bodies = tuple((str(i), b["name"], *_numbers(b)) for i, b in enumerate(shown.bodies, 1))
     heads = (Column(_("No."), 0.6, "center"), Column(_("Body"), 5))
     made.append((_("What each body owed"), Table((*heads, *counted), bodies)))
@@ -196,10 +198,16 @@ def _figure_rows(field: ShownField) -> list[tuple[str, ...]]:
             f.value,
             number(f.figure["reports"]),
             f.before,
-            "; ".join(f"{words} ({source})" for words, source, _verified in f.published),
+            "; ".join(words for words, _source, _verified in f.published),
         )
         for f in field.figures
     ]
+
+
+def _sources(shown: Shown) -> str:
+    found = {source for field in shown.fields for f in field.figures for _words, source, _verified in f.published}
+    found |= {f.figure["before"]["source"] for field in shown.fields for f in field.figures if f.figure["before"]}
+    return "; ".join(sorted(found - {""}))
 
 
 def _numbers(row: dict[str, Any]) -> tuple[str, ...]:

@@ -148,8 +148,8 @@ class Shown:
     tasks: list[Item]
     proposals: list[tuple[str, list[Item]]]  # by addressee
     directives: list[Item]
-    bodies: list[dict[str, Any]]  # counts per debtor, most missing first
-    pairs: list[dict[str, Any]]  # with something missing or a silence of the threshold, longest silence first
+    bodies: list[dict[str, Any]]  # counts per debtor, by name: nobody is ranked
+    pairs: list[dict[str, Any]]  # with something missing or a silence of the threshold, by name
     documents: list[Document] = field(default_factory=list)
 
 
@@ -184,7 +184,7 @@ def shown(review: Review) -> Shown:
         tasks=[i for i in items if i.kind == Item.Kind.TASK],
         proposals=list(by_addressee.items()),
         directives=[i for i in items if i.kind == Item.Kind.DIRECTIVE],
-        bodies=_named(facts, sorted(facts["by_body"], key=lambda b: (-b["missing"], -b["late"], b["body"]))),
+        bodies=_named(facts, facts["by_body"]),
         pairs=_troubled(facts),
         documents=list(review.documents.select_related("file").order_by("-made_at")),
     )
@@ -227,7 +227,7 @@ def _troubled(facts: dict[str, Any]) -> list[dict[str, Any]]:
                 for w in pair["ways"]
             ]
             found.append(pair | {"ways": ways, "days": days})
-    return sorted(found, key=lambda p: (-p["days"], -sum(w["missing"] for w in p["ways"])))
+    return found
 
 
 def text_at(review: Review, place: str) -> Text:

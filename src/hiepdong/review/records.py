@@ -18,7 +18,7 @@ from hiepdong.regulations.models import Instrument
 from hiepdong.reporting import queries as reporting
 
 from .domain.comparison import Known, compare
-from .domain.findings import Line, Quiet, Thresholds, Trouble, Unanswered, find
+from .domain.findings import Line, Quiet, Thresholds, Trouble, Unanswered, clause_order, find
 from .domain.report import FORMAT
 
 
@@ -134,7 +134,7 @@ def facts_of(
         "counts": _sum(r.counts for r in rows),
         "by_body": _grouped(rows, lambda r: {"body": key_of[r.debtor_id or 0]}),
         "by_rule": _grouped(
-            rows,
+            sorted(rows, key=lambda r: clause_order(rules[r.rule_key].clause if r.rule_key in rules else "")),
             lambda r: {
                 "rule": r.rule_key,
                 "title": rules[r.rule_key].title if r.rule_key in rules else r.rule_key,

@@ -291,12 +291,12 @@ def share(part: int, whole: int) -> str:
     return f"{number((Decimal(part) * 100 / Decimal(whole)).quantize(Decimal('0.1')))}%" if whole else "–"
 
 
-def _exchange_text(facts: Facts, counts: Facts, volume: Facts) -> str:
+def _exchange_text(facts: Facts, counts: dict[str, int], volume: dict[str, int]) -> str:
     text = _(
         "In the period the bodies of the regulation sent %(all)s dispatches (%(report)s reports, %(nil_report)s nil reports, "
         "%(notice)s notices). %(expected)s duties fell due: %(on_time)s fulfilled in time (%(share)s), %(late)s late, "
         "%(missing)s not fulfilled."
-    ) % (dict(volume) | dict(counts) | {"share": share(counts["on_time"], counts["expected"])})
+    ) % ({k: number(v) for k, v in (volume | counts).items()} | {"share": share(counts["on_time"], counts["expected"])})
     quiet = sum(1 for f in facts["findings"] if f["kind"] == "exchange_not_regular")
     least = facts["thresholds"]["silence_days"]
     if quiet:

@@ -234,10 +234,11 @@ def _owed(trouble: Trouble) -> dict[str, Any]:
 
 
 def _clauses(troubles: Iterable[Trouble]) -> tuple[str, ...]:
-    return tuple(sorted({t.clause for t in troubles if t.clause}, key=_clause_order))
+    return tuple(sorted({t.clause for t in troubles if t.clause}, key=clause_order))
 
 
-def _clause_order(clause: str) -> tuple[tuple[int, str], ...]:
+def clause_order(clause: str) -> tuple[tuple[int, str], ...]:
+    """Return a key that puts clause 5.2 before 5.10 and 15."""
     return tuple((int(part) if part.isdigit() else 0, part) for part in clause.split("."))
 
 
