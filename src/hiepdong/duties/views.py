@@ -84,9 +84,9 @@ def _rows(duties: Iterable[Any]) -> Iterable[list[Any]]:
 
 @seat_required
 @require_GET
-def duty_by_reference(request: HttpRequest) -> HttpResponse:
+def duty_by_reference(request: HttpRequest, reference: str) -> HttpResponse:
     """Lead from a duty's reference, as a dispatch names it, to its page."""
-    duty = queries.duty_for(request.seat, request.GET.get("reference", ""))  # type: ignore[attr-defined]
+    duty = queries.duty_for(request.seat, reference)  # type: ignore[attr-defined]
     return HttpResponseRedirect(reverse("duties:duty_detail", args=[duty.pk]))
 
 
