@@ -24,6 +24,15 @@ def fold(text: str) -> str:
     return " ".join("".join(c for c in bare if not unicodedata.combining(c)).lower().split())
 
 
+def whole_number(text: str | None) -> int | None:
+    """Return the number that a field of an address holds, or None: only ASCII digits, at most what a database can hold.
+
+    >>> whole_number("12"), whole_number("²"), whole_number("-1"), whole_number("9" * 20)
+    (12, None, None, None)
+    """
+    return int(text) if text and len(text) < 19 and text.isascii() and text.isdigit() else None
+
+
 def sort_key(text: str) -> str:
     """Return an ASCII key that sorts as a Vietnamese dictionary does: a ă â b c d đ …; tones only break ties.
 

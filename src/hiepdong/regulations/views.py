@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from hiepdong.accounts.access import seat_required
+from hiepdong.kernel.text import whole_number
 from hiepdong.shell.pages import render_page
 
 from . import queries
@@ -29,7 +30,7 @@ def instrument_detail(request: HttpRequest, key: str) -> HttpResponse:
     except ValueError:
         on = None
     seat = request.seat  # type: ignore[attr-defined]
-    instrument = queries.instrument_for(seat, key, version=int(wanted) if wanted.isdigit() else None, on=on)
+    instrument = queries.instrument_for(seat, key, version=whole_number(wanted), on=on)
     rules: dict[str, list[object]] = {}
     for rule in instrument.rules.all():
         rules.setdefault(rule.clause, []).append(rule)
