@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("action", choices=["load"], help="check the files and load them")
-        parser.add_argument("file", nargs="+", type=Path, help="TOML files, see docs/reference/organisation-files.md")
+        parser.add_argument("file", nargs="+", type=Path, help="TOML files, see docs/reference/organisation-format.md")
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
