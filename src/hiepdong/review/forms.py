@@ -9,7 +9,22 @@ from .domain.report import CAUSES
 from .wording import cause_name
 
 
-class BuildForm(forms.Form):
+class _Styled(forms.Form):
+    """A form whose fields carry the classes of the CSS kit."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.style()
+
+    def style(self) -> None:
+        """Give every field its class."""
+        for field in self.fields.values():
+            kind = getattr(field.widget, "input_type", "")
+            name = {"select": "form-select", "checkbox": "form-check-input"}.get(kind, "form-control")
+            field.widget.attrs.setdefault("class", name)
+
+
+class BuildForm(_Styled):
     """Which regulation, which year."""
 
     regulation = forms.ChoiceField(label=_("Regulation"))
@@ -20,14 +35,14 @@ class BuildForm(forms.Form):
         self.fields["regulation"].choices = choices  # type: ignore[attr-defined]
 
 
-class PassageForm(forms.Form):
+class PassageForm(_Styled):
     """A person's text at a place of the review; `seen` is when the text before it was written."""
 
     text = forms.CharField(label=_("Text"), required=False, widget=forms.Textarea(attrs={"rows": 12}))
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
 
 
-class ItemForm(forms.Form):
+class ItemForm(_Styled):
     """A task, a proposal, a directive or a stated limitation."""
 
     addressee = forms.CharField(label=_("Addressee"), required=False, max_length=200)
@@ -42,7 +57,7 @@ class ItemForm(forms.Form):
             del self.fields["addressee"]
 
 
-class ConferenceForm(forms.Form):
+class ConferenceForm(_Styled):
     """Where and when the year is reviewed."""
 
     host = forms.CharField(label=_("Host"), required=False, max_length=200)
@@ -51,13 +66,13 @@ class ConferenceForm(forms.Form):
     )
 
 
-class ApproveForm(forms.Form):
+class ApproveForm(_Styled):
     """The number the clerk gave the paper."""
 
     notation = forms.CharField(label=_("Number and notation"), required=False, max_length=60)
 
 
-class CausesForm(forms.Form):
+class CausesForm(_Styled):
     """The causes of a finding: one tick and one line for each of the short list."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -65,6 +80,7 @@ class CausesForm(forms.Form):
         for code in CAUSES:
             self.fields[f"on:{code}"] = forms.BooleanField(label=cause_name(code), required=False)
             self.fields[f"text:{code}"] = forms.CharField(label=_("In words"), required=False, max_length=500)
+        self.style()
 
     def rows(self) -> list[tuple[Any, Any]]:
         """Return the fields in pairs: tick and line."""
