@@ -225,6 +225,22 @@ def test_what_the_wiring_waits_for_is_written_by_some_service() -> None:
     assert set(REACTIONS) <= set(reference().journal_codes())
 
 
+def test_the_functions_that_the_architecture_names_exist() -> None:
+    missing = []
+    rows = re.findall(r"^\| (\w+) \| (.+?) \| .* \|$", text_of(ROOT / "docs/explanation/architecture.md"), re.MULTILINE)
+    named = [(app, name) for app, cell in rows for name in re.findall(r"`((?:services|queries|domain)\.[\w.]+)", cell)]
+    assert len(named) > 30
+    for app, name in named:
+        try:
+            import_string(f"hiepdong.{app}.{name}")
+        except ImportError:
+            try:
+                importlib.import_module(f"hiepdong.{app}.{name}")
+            except ImportError:
+                missing.append(f"{app}.{name}")
+    assert missing == []
+
+
 def test_every_decision_is_listed_and_says_what_it_costs() -> None:
     folder = ROOT / "docs/adr"
     listed = set(re.findall(r"\]\((\d{4}-[^)]+\.md)\)", text_of(folder / "README.md")))
