@@ -6,7 +6,7 @@ from . import views
 
 pages = [
     path("", views.desk, name="desk"),
-    path("bang-deu-dan/", views.board, name="board"),
+    path("bang-thuong-xuyen/", views.board, name="board"),
     path("lich/", views.calendar, name="calendar"),
     path("lich/dia-chi/", views.calendar_secret, name="calendar_secret"),
     path("lich/<str:secret>.ics", views.calendar_feed, name="calendar_feed"),

@@ -125,7 +125,7 @@ def _board_csv(
                 return
             page += 1
 
-    return csv_response(f"bang-deu-dan-{year}.csv", header, rows())
+    return csv_response(f"bang-thuong-xuyen-{year}.csv", header, rows())
 
 
 def _number(text: str | None) -> int | None:
