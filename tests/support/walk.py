@@ -104,7 +104,7 @@ TABLE: dict[str, Row] = {
     # duties
     "duties:duty_list": Row(EVERYONE, EVERYONE),
     "duties:duty_detail": Row(READERS, NOBODY, duty),
-    "duties:duty_by_reference": Row("302 302 302 302 404", NOBODY, lambda w: []),
+    "duties:duty_by_reference": Row("302 302 302 302 404", NOBODY, lambda w: [w.duty.reference]),
     "duties:duty_write": Row(CLERKS, NO_CLERK, duty, other=None),
     "duties:nil_send": Row(SIGNERS, NO_SIGNER, duty, post={}),
     "duties:duty_waive": Row(SIGNERS, NO_SIGNER, duty, at="district", post={"reason": "Bận chống dịch."}),
@@ -133,7 +133,6 @@ QUERIES: dict[str, Callable[["Walk"], str]] = {
     "exchange:register_out": lambda w: f"?organisation={w.world.station.pk}",
     "exchange:register_in": lambda w: f"?organisation={w.world.station.pk}",
     "reporting:report_new": lambda w: f"?duty={w.duty.reference}",
-    "duties:duty_by_reference": lambda w: f"?reference={w.duty.reference}",
 }
 
 

@@ -1,7 +1,9 @@
 """Turn a refusal of the domain into a page or a fragment: 404 for what may not be seen, 403, else 409."""
 
 from collections.abc import Callable
+from typing import Any
 
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
@@ -18,6 +20,12 @@ class DomainErrorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        """Refuse (400) a zero byte: nobody types one, PostgreSQL stores none, and no page should have to know."""
+        typed = (value for fields in (request.GET, request.POST) for _, values in fields.lists() for value in values)
+        if any(isinstance(value, str) and "\x00" in value for value in (*typed, *kwargs.values())):
+            raise SuspiciousOperation("a zero byte in what was sent")
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not isinstance(error, DomainError):
