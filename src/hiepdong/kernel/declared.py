@@ -18,6 +18,10 @@ KEY = r"[a-z0-9][a-z0-9.-]{0,79}"
 LONGEST_FILE = 2 * 1024 * 1024
 MOST_PROBLEMS = 500
 FIRST_YEAR, LAST_YEAR = 1900, 2199
+_PART = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
+_TOO_DEEP = re.compile(
+    rf"(?:^|[\[{{,])[ \t]*{_PART}(?:[ \t]*\.[ \t]*{_PART}){{32}}", re.MULTILINE
+)  # tomllib takes hours on these
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # PostgreSQL keeps no NUL, a page shows none of the others
 
 Found = tuple[str, str, str]  # key path, what was found, what is accepted
@@ -108,6 +112,8 @@ def read(file_bytes: bytes, name: str, table: Table, *, help_page: str) -> tuple
         return {}, [Problem(name, f"byte {error.start}", "không phải UTF-8", "tệp lưu dạng UTF-8, không BOM")]
     if text.startswith("\ufeff"):
         return {}, [Problem(name, "byte 0", "BOM", "tệp lưu dạng UTF-8, không BOM")]
+    if _TOO_DEEP.search(text):
+        return {}, [Problem(name, "TOML", "khóa có hơn 32 phần", f"cú pháp TOML 1.0; xem {help_page}")]
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError, OverflowError) as error:  # too deep, or a number of thousands of digits, too
