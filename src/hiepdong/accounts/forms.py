@@ -57,7 +57,8 @@ class SeatForm(forms.Form):
         strip=False,
         widget=forms.PasswordInput({"class": "form-control", "autocomplete": "new-password"}),
     )
-    organisation = forms.CharField(label=_("Organisation (key)"), widget=forms.TextInput({"class": "form-control"}))
+    # a free field shown as a list: a key that is no choice is answered by the service, as for the command
+    organisation = forms.CharField(label=_("Organisation"), widget=forms.Select({"class": "form-select"}))
     role = forms.ChoiceField(label=_("Role"), widget=forms.Select({"class": "form-select"}))
     title = forms.CharField(
         label=_("Position printed under documents"),

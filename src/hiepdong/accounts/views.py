@@ -108,6 +108,11 @@ def seat_new(request: HttpRequest) -> HttpResponse:
     begin = {"organisation": seat.organisation.key, "since": timezone.localdate()}
     form = SeatForm(request.POST or None, initial=begin)
     roles = [r for r in Role if r != Role.NODE_ADMINISTRATOR or seat.may(Action.MANAGE_NODE)]
+    bodies = organisations.members(on=timezone.localdate())
+    if not seat.may(Action.MANAGE_NODE):
+        below = organisations.subtree_ids(seat.organisation_id)
+        bodies = [o for o in bodies if o.pk in below]
+    form.fields["organisation"].widget.choices = [(o.key, o.name) for o in sorted(bodies, key=lambda o: o.name_sort)]  # type: ignore[attr-defined]
     form.fields["role"].choices = [(r.value, role_name(r.value)) for r in roles]  # type: ignore[attr-defined]
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
