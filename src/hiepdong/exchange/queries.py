@@ -245,8 +245,12 @@ def draft_for(seat: Seat, draft_id: uuid.UUID, *, for_update: bool = False) -> D
     """
     found = Draft.objects.filter(pk=draft_id, organisation_id=seat.organisation_id)
     if for_update:
-        found = found.select_for_update(of=("self",))
-    draft = found.select_related("organisation", "sent_as").first()
+        # Without `sent_as`: PostgreSQL reads a joined row as it was before the wait for the lock, so that a draft which
+        # another window has just sent would look unsent.
+        found = found.select_for_update(of=("self",)).select_related("organisation")
+    else:
+        found = found.select_related("organisation", "sent_as")
+    draft = found.first()
     if draft is None:
         raise NotFound
     return draft
