@@ -3,8 +3,8 @@
 A finding names the clauses, the bodies, the periods and the records; it grades and ranks nobody. Four kinds:
 
 - `exchange_not_regular`: for at least `silence_days` nothing passed between two bodies although something fell due in
-  that time, at least `missing_count` things in all. A silence in both directions is told first; a silence in one
-  direction is told here only where the same debtor is not already named towards the same creditor by
+  that time, at least `missing_count` things in all. A silence of both sides, each owing the other, is told first; a
+  silence in one direction is told here only where the same debtor is not already named towards the same creditor by
   `reporting_not_kept`. One period left out is no silence: it stands on the board and in the counts.
 - `reporting_not_kept`: a debtor owed the same thing to the same creditor period after period and left out at least
   `missing_count`, or sent at least `late_count` late. What fell into a silence of both directions is not counted again.
@@ -114,7 +114,8 @@ class Finding:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the finding as JSON: days as ISO text."""
-        return asdict(self) | {"first": self.first.isoformat(), "last": self.last.isoformat()}
+        many = {k: list(getattr(self, k)) for k in ("clauses", "bodies", "duties", "dispatches")}
+        return asdict(self) | many | {"first": self.first.isoformat(), "last": self.last.isoformat()}
 
 
 def find(
@@ -139,7 +140,7 @@ def find(
     for gap in silences:
         if gap.days >= thresholds.silence_days and _within(by_way[gap.sender, gap.recipient], gap):
             quiet[gap.sender, gap.recipient].append(gap)
-    both = {pair: gaps for pair in pairs if (gaps := _both(quiet, pair, thresholds.silence_days))}
+    both = {pair: gaps for pair in pairs if (gaps := _both(quiet, by_way, pair, thresholds.silence_days))}
     excused = {t.reference for pair, gaps in both.items() for g in gaps for way in _ways(pair) for t in _within(by_way[way], g)}
     lines = list(lines)
     reporting = _not_kept(thresholds, lines, by_way, excused, quiet, event=False)
@@ -165,15 +166,21 @@ def _within(troubles: Iterable[Trouble], gap: Quiet) -> list[Trouble]:
     return [t for t in troubles if gap.after < t.due_on < gap.until]
 
 
-def _both(quiet: Mapping[tuple[str, str], list[Quiet]], pair: tuple[str, str], least: int) -> list[Quiet]:
-    """Return the times in which neither side sent anything, at least so many days."""
+def _both(
+    quiet: Mapping[tuple[str, str], list[Quiet]],
+    by_way: Mapping[tuple[str, str], list[Trouble]],
+    pair: tuple[str, str],
+    least: int,
+) -> list[Quiet]:
+    """Return the times, of at least so many days, in which both sides owed the other something and neither sent."""
     found = []
-    for a in quiet.get(pair, ()):
-        for b in quiet.get((pair[1], pair[0]), ()):
+    there, back = _ways(pair)
+    for a in quiet.get(there, ()):
+        for b in quiet.get(back, ()):
             after, until = max(a.after, b.after), min(a.until, b.until)
-            days = (until - after).days - 1
-            if days >= least:
-                found.append(Quiet(*pair, after, until, days, a.open and b.open))
+            gap = Quiet(*pair, after, until, (until - after).days - 1, a.open and b.open)
+            if gap.days >= least and all(_within(by_way.get(way, ()), gap) for way in (there, back)):
+                found.append(gap)
     return sorted(found, key=lambda g: g.after)
 
 
