@@ -112,7 +112,7 @@ def seat_new(request: HttpRequest) -> HttpResponse:
     if not seat.may(Action.MANAGE_NODE):
         below = organisations.subtree_ids(seat.organisation_id)
         bodies = [o for o in bodies if o.pk in below]
-    form.fields["organisation"].widget.choices = [(o.key, o.name) for o in sorted(bodies, key=lambda o: o.name_sort)]  # type: ignore[attr-defined]
+    form.fields["organisation"].widget.choices = [(o.key, o.name) for o in sorted(bodies, key=lambda o: o.name_sort)]
     form.fields["role"].choices = [(r.value, role_name(r.value)) for r in roles]  # type: ignore[attr-defined]
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data

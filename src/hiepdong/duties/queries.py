@@ -27,6 +27,7 @@ from hiepdong.kernel.text import fold
 from hiepdong.organisations import queries as organisations
 from hiepdong.organisations.models import Organisation
 from hiepdong.regulations.models import DutyRule, Instrument
+from hiepdong.shell.templatetags.hiepdong import occasion
 
 from .domain.occasions import families_of
 from .domain.periods import Family
@@ -234,7 +235,7 @@ def shown_steps(steps: Iterable[Mapping[str, Any]]) -> list[ShownStep]:
     return [
         ShownStep(
             number,
-            gettext(step["message"]) % {k: shown_value(v) for k, v in step["facts"].items()},
+            gettext(step["message"]) % {k: occasion(v) if k == "label" else shown_value(v) for k, v in step["facts"].items()},
             step["clause"],
             shown_value(step["result"]),
             [(date.fromisoformat(d["on"]), gettext(d["name"])) for d in step["skipped"]],

@@ -137,7 +137,7 @@ def test_the_explanation_is_shown_with_dates_and_instants_of_viet_nam(year):
     with translation.override("en"):
         steps = queries.explanation_of(duty)
     assert [s.number for s in steps] == list(range(1, len(steps) + 1))
-    assert steps[0].text == "The period 2020-03 runs from 15/02/2020 to 14/03/2020; the cut-off is its last day."
+    assert steps[0].text == "The period month 3/2020 runs from 15/02/2020 to 14/03/2020; the cut-off is its last day."
     assert steps[1].skipped == [(date(2020, 3, 15), "Chủ nhật")]
     assert steps[-1].result == "00:00 18/03/2020"
     with translation.override("vi"):
