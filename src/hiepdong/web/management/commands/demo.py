@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from hiepdong.shell.commands import PlainCommand
+from hiepdong.web import services
 from hiepdong.web.demo.loader import load_example
 
 
@@ -31,6 +32,9 @@ class Command(PlainCommand):
         if missing:
             raise CommandError(f"{folder}: thiếu {', '.join(missing)} (xem examples/nghe-an-2020).", returncode=1)
         done = load_example(folder=folder, at=timezone.now(), progress=lambda line: self.stderr.write(f"demo: {line}"))
+        # Reactions write entries of their own. Walked now, they do not stand before what a visitor does next.
+        while services.react(at=timezone.now(), limit=10_000):
+            pass
         parameters = tomllib.loads((folder / "demo.toml").read_text(encoding="utf-8"))
         people = [{"name": p["name"], "title": p["title"], "role": p["role"]} for p in parameters["person"]]
         if options["json"]:
