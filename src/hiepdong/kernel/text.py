@@ -3,7 +3,9 @@
 import unicodedata
 
 _LETTERS = "aăâbcdđeêfghijklmnoôơpqrstuưvwxyz"
-_ORDER = {letter: chr(0x21 + rank) for rank, letter in enumerate(_LETTERS)}
+# One sign a letter, out of those that every collation of every database sorts alike: 0–9 before a–z. 0 ends the letters,
+# 1 is a space, 2 begins a digit (20 … 29) or stands for anything else (2z).
+_ORDER = dict(zip(_LETTERS, "3456789abcdefghijklmnopqrstuvwxyz", strict=True))
 _TONES = {"": "0", "\u0300": "1", "\u0309": "2", "\u0303": "3", "\u0301": "4", "\u0323": "5"}
 _SHAPES = {("a", "\u0306"): "ă", ("a", "\u0302"): "â", ("e", "\u0302"): "ê", ("o", "\u0302"): "ô", ("o", "\u031b"): "ơ"}
 _SHAPES |= {("u", "\u031b"): "ư"}
@@ -34,7 +36,7 @@ def whole_number(text: str | None) -> int | None:
 
 
 def sort_key(text: str) -> str:
-    """Return an ASCII key that sorts as a Vietnamese dictionary does: a ă â b c d đ …; tones only break ties.
+    """Return a key of 0–9 and a–z that sorts as a Vietnamese dictionary does: a ă â b c d đ …; tones only break ties.
 
     Tone order: level, grave, hook, tilde, acute, dot below.
 
@@ -51,5 +53,10 @@ def sort_key(text: str) -> str:
         elif not unicodedata.combining(char):
             letters.append(char)
             tones.append("0")
-    body = "".join(_ORDER.get(c, " " if c.isspace() else ("0" + c if c.isdigit() else "~")) for c in letters)
-    return body + " " + "".join(tones)
+    return "".join(_ORDER.get(c) or _other(c) for c in letters) + "0" + "".join(tones)
+
+
+def _other(char: str) -> str:
+    if char.isspace():
+        return "1"
+    return "2" + char if char.isascii() and char.isdigit() else "2z"
