@@ -9,9 +9,11 @@ from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
 from hiepdong.accounts.queries import visible_organisation_ids
 from hiepdong.kernel.errors import NotFound
+from hiepdong.kernel.validity import Validity
 from hiepdong.organisations import queries as organisations
 
-from .models import Article, DutyRule, Form, Instrument
+from .domain.overlap import Asked, asked_twice
+from .models import Article, DutyRule, Form, Instrument, Party
 
 
 def versions_of(key: str) -> list[Instrument]:
@@ -145,3 +147,71 @@ def search_articles(seat: Seat, text: str, *, limit: int = 20) -> list[dict[str,
 def instrument_keys() -> list[str]:
     """Return the keys of all instruments of the node; for the worker, no gate."""
     return sorted(set(Instrument.objects.values_list("key", flat=True)))
+
+
+def names_of(instrument: Instrument) -> dict[str, str]:
+    """Return the names of the bodies that the rules of a version name by key, in one query."""
+    keys = set()
+    for rule in instrument.rules.all():
+        for selector in (rule.spec["debtor"], rule.spec["creditor"], *rule.spec.get("copies", ())):
+            keys |= {selector["organisation"]} if "organisation" in selector else set()
+    return {key: o.name for key, o in organisations.organisations_by_keys(keys).items()}
+
+
+def family_of(seat: Seat, instrument: Instrument) -> dict[str, list[Instrument]]:
+    """Return the regulation above a version and those that derive from it (the newest version of each), as far as readable."""
+    above = {instrument.parent_id} if instrument.parent_id else set()
+    related = _readable(seat).filter(Q(pk__in=above) | Q(parent__key=instrument.key)).order_by("title", "-version")
+    newest: dict[str, Instrument] = {}
+    for one in related:
+        newest.setdefault(one.key, one)
+    return {
+        "parents": [i for i in newest.values() if i.pk in above],
+        "children": [i for i in newest.values() if i.pk not in above],
+    }
+
+
+def asked_twice_with(instrument: Instrument, seat: Seat | None = None) -> list[tuple[DutyRule, DutyRule]]:
+    """Return (rule of the version, other rule) where both ask the same pair for the same thing and the same periods.
+
+    The other rule stands in the same version or in another regulation whose time in force overlaps; with a seat, only in
+    regulations that it may read. Selectors are resolved by party and kind; relations such as the same territory are not, so
+    two rules named here *may* meet. The number of queries does not grow with the rules.
+    """
+    base = Instrument.objects.all() if seat is None else _readable(seat)
+    others = base.exclude(key=instrument.key).values_list("pk", flat=True)
+    ids = [instrument.pk, *others]
+    rules = DutyRule.objects.filter(instrument__in=ids).select_related("instrument").defer("instrument__file_bytes")
+    parties: dict[int, list[tuple[str, str, str]]] = {}
+    rows = Party.objects.filter(instrument__in=ids).values_list(
+        "instrument_id", "organisation__key", "organisation__kind", "side"
+    )
+    for pk, key, kind, side in rows:
+        parties.setdefault(pk, []).append((key, kind, side))
+    asked, by_place = [], {}
+    for rule in rules.order_by("instrument__key", "id"):
+        trigger, of = rule.spec["trigger"], rule.instrument
+        if trigger["type"] == "period":
+            by_place[of.key, of.version, rule.key] = rule
+            debtors, creditors = (_chosen(rule.spec[side], parties.get(of.pk, [])) for side in ("debtor", "creditor"))
+            valid = Validity(of.effective_from, of.effective_until)
+            asked.append(
+                Asked(of.key, of.version, valid, rule.key, rule.title, rule.content, trigger["family"], debtors, creditors)
+            )
+    found = []
+    for a, b in asked_twice(asked):
+        if instrument.key in {a.instrument, b.instrument}:
+            first, second = (a, b) if a.instrument == instrument.key else (b, a)
+            pair = (by_place[x.instrument, x.version, x.rule] for x in (first, second))
+            found.append((next(pair), next(pair)))
+    return found
+
+
+def _chosen(selector: dict[str, Any], parties: list[tuple[str, str, str]]) -> frozenset[str | int]:
+    """Return the keys of the bodies that a selector may choose: a body by key, or parties by kind and side."""
+    if "organisation" in selector:
+        return frozenset({selector["organisation"]})
+    kinds = selector.get("kind", ())
+    kinds = {kinds} if isinstance(kinds, str) else set(kinds)
+    side = selector.get("side")
+    return frozenset(key for key, kind, stands in parties if (not kinds or kind in kinds) and (not side or stands == side))

@@ -10,6 +10,7 @@ from hiepdong.kernel.text import whole_number
 from hiepdong.shell.pages import render_page
 
 from . import queries
+from .wording import in_words
 
 
 @seat_required
@@ -31,11 +32,17 @@ def instrument_detail(request: HttpRequest, key: str) -> HttpResponse:
         on = None
     seat = request.seat  # type: ignore[attr-defined]
     instrument = queries.instrument_for(seat, key, version=whole_number(wanted), on=on)
+    names = queries.names_of(instrument)
+    twice: dict[int, list[object]] = {}
+    for own, other in queries.asked_twice_with(instrument, seat):
+        twice.setdefault(own.pk, []).append(other)
     rules: dict[str, list[object]] = {}
     for rule in instrument.rules.all():
-        rules.setdefault(rule.clause, []).append(rule)
+        told = {"rule": rule, "words": in_words(rule.spec, names), "twice": twice.get(rule.pk, [])}
+        rules.setdefault(rule.clause, []).append(told)
     articles = [(a, rules.get(a.clause, [])) for a in instrument.articles.all()]
     context = {"instrument": instrument, "articles": articles, "versions": queries.versions_of(key), "on": on}
+    context |= queries.family_of(seat, instrument)
     return render_page(request, "regulations/instrument_detail.html", "", context)
 
 

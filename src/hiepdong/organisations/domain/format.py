@@ -37,10 +37,10 @@ class Body:
     act: str = ""
 
 
-# Lengths are those of the columns of `organisations.models`.
+# Lengths are those of the columns of `organisations.models`; keys are shorter, for two of them stand in a duty's reference.
 BODY: dict[str, Field] = {
     "key": Field(
-        "text", "khóa, không đổi, dùng trong quy chế và công văn", True, pattern=KEY, longest=80, example="quang-tri.don-a"
+        "text", "khóa, không đổi, dùng trong quy chế và công văn", True, pattern=KEY, longest=70, example="quang-tri.don-a"
     ),
     "kind": Field("text", "loại cơ quan", True, tuple(ORGANISATION_KINDS), longest=30, example="border_station"),
     "name": Field("text", "tên đầy đủ", True, longest=200, example="Đồn Biên phòng A"),

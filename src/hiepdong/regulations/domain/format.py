@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from hiepdong.kernel.declared import Problem, doubles, listed, near, read, shown
+from hiepdong.kernel.declared import FIRST_YEAR, LAST_YEAR, Problem, doubles, listed, near, read, shown
 
 from .declaration import ORGANISATION_KINDS, REGULATION, schema
 
@@ -178,10 +178,11 @@ def _example(example: dict[str, Any], duties: dict[str, Any], path: str) -> Iter
     for key in ("event", "due_at"):
         if key in example:
             try:
-                aware = datetime.fromisoformat(example[key]).tzinfo is not None
+                moment = datetime.fromisoformat(example[key])
+                good = moment.tzinfo is not None and FIRST_YEAR < moment.year < LAST_YEAR
             except ValueError:
-                aware = False
-            if not aware:
+                good = False
+            if not good:
                 yield f"{path}.{key}", shown(example[key]), "thời điểm có múi giờ, ví dụ 2020-03-05T09:30+07:00"
 
 

@@ -15,6 +15,8 @@ from hiepdong.duties.calendar_source import national_calendar
 from hiepdong.duties.domain.examples import run_examples
 from hiepdong.regulations import services
 from hiepdong.regulations.domain.format import Problem, Regulation, check, schema
+from hiepdong.regulations.domain.overlap import Asked, asked_in_file, asked_twice
+from hiepdong.regulations.queries import asked_twice_with
 
 
 class Command(BaseCommand):
@@ -48,8 +50,11 @@ class Command(BaseCommand):
 
     def _check(self, options: dict[str, Any]) -> None:
         results, refused = [], False
+        asked: list[Asked] = []
         for path in options["file"]:
             regulation, problems = checked(_bytes(path), str(path))
+            if regulation is not None:
+                asked += asked_in_file(regulation)
             refused = refused or bool(problems)
             row: dict[str, Any] = {"file": str(path), "problems": [p.as_dict() for p in problems]}
             if regulation is not None:
@@ -61,19 +66,42 @@ class Command(BaseCommand):
                 if regulation is not None and not problems:
                     facts = {"file": path, "duties": len(regulation.duties), "examples": len(regulation.examples)}
                     self.stdout.write(_("%(file)s: no problem; %(duties)s duties, %(examples)s examples.") % facts)
+        twice = [
+            {"regulation": a.instrument, "duty": a.rule, "other_regulation": b.instrument, "other_duty": b.rule}
+            for a, b in asked_twice(asked)
+        ]
         if options["json"]:
+            for row in results:
+                row["asked_twice"] = [t for t in twice if row.get("key") in {t["regulation"], t["other_regulation"]}]
             self.stdout.write(json.dumps(results, ensure_ascii=False, indent=1))
+        else:
+            self._tell_twice(twice)
         if refused:
             sys.exit(1)
+
+    def _tell_twice(self, twice: list[dict[str, str]]) -> None:
+        text = _("Note: %(regulation)s %(duty)s and %(other_regulation)s %(other_duty)s may ask for the same thing twice.")
+        for row in twice:
+            self.stdout.write(text % row)
 
     def _load(self, options: dict[str, Any]) -> None:
         path, file_bytes = options["file"], _bytes(options["file"])
         _regulation, problems = checked(file_bytes, str(path))
         instrument = None
+        twice: list[dict[str, str]] = []
         if not problems:
             try:
                 with transaction.atomic():
                     instrument = services.load_instrument(file_bytes=file_bytes, name=str(path), actor=None, at=timezone.now())
+                    twice = [
+                        {
+                            "regulation": own.instrument.key,
+                            "duty": own.key,
+                            "other_regulation": other.instrument.key,
+                            "other_duty": other.key,
+                        }
+                        for own, other in asked_twice_with(instrument)
+                    ]
                     if options["dry_run"]:
                         transaction.set_rollback(True)
             except services.InvalidRegulation as error:
@@ -81,6 +109,7 @@ class Command(BaseCommand):
         result: dict[str, Any] = {"file": str(path), "problems": [p.as_dict() for p in problems]}
         if instrument is not None:
             result |= {"key": instrument.key, "version": instrument.version, "loaded": not options["dry_run"]}
+            result["asked_twice"] = twice
         if options["json"]:
             self.stdout.write(json.dumps(result, ensure_ascii=False, indent=1))
         elif instrument is None:
@@ -90,6 +119,7 @@ class Command(BaseCommand):
             if options["dry_run"]:
                 text = _("%(title)s, version %(version)s: may be loaded; nothing was changed.")
             self.stdout.write(text % {"title": instrument.title, "version": instrument.version})
+            self._tell_twice(twice)
         if instrument is None:
             sys.exit(1)
 
