@@ -67,6 +67,14 @@ def seats_under(seat: Seat) -> list[Seat]:
     return list(found.order_by("organisation__name_sort", "person__display_name", "id"))
 
 
+def seats_on_node(*, organisation_key: str = "") -> list[Seat]:
+    """Return all seats of the node, ended ones too, or those of one organisation; for commands on the server, no gate."""
+    found = Seat.objects.select_related("person", "organisation")
+    if organisation_key:
+        found = found.filter(organisation__key=organisation_key)
+    return list(found.order_by("organisation__name_sort", "person__sign_in_name", "valid_from", "id"))
+
+
 def person_by_name(sign_in_name: str) -> Person | None:
     """Return the person with that sign-in name."""
     return Person.objects.filter(sign_in_name=sign_in_name.strip().lower()).first()

@@ -1,4 +1,4 @@
-"""hiepdong people add|password: the first seats of a node, and a new password for who lost one."""
+"""hiepdong people add|end|password|list: the first seats of a node, a new password for who lost one."""
 
 import json
 import secrets
@@ -33,7 +33,7 @@ class Command(PlainCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True, metavar="add | password")
+        actions = parser.add_subparsers(dest="action", required=True, metavar="add | end | password | list")
         adding = actions.add_parser("add", help="give a person, known or new, a seat in an organisation")
         adding.add_argument("sign_in_name", help="what is typed to sign in, best the post: don-my-ly")
         adding.add_argument("--organisation", required=True, metavar="KEY", help="key of the organisation: nghe-an.don-my-ly")
@@ -44,13 +44,21 @@ class Command(PlainCommand):
         setting = actions.add_parser("password", help="set a new password for a person")
         setting.add_argument("sign_in_name", help="what is typed to sign in")
         for each in (adding, setting):
-            each.add_argument(
-                "--password-stdin", action="store_true", help="read the password from the input, one line"
-            )
+            each.add_argument("--password-stdin", action="store_true", help="read the password from the input, one line")
+        ending = actions.add_parser("end", help="end a person's seats in an organisation today; they stay in the records")
+        ending.add_argument("sign_in_name", help="what is typed to sign in")
+        ending.add_argument("--organisation", required=True, metavar="KEY", help="key of the organisation")
+        ending.add_argument("--role", default="", choices=["", *(r.value for r in Role)], help="only this role (default all)")
+        listing = actions.add_parser("list", help="list the seats of the node, those that have ended too")
+        listing.add_argument("--organisation", default="", metavar="KEY", help="only this organisation")
+        for each in (adding, setting, ending, listing):
             each.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         with override("vi"):
+            if options["action"] in {"end", "list"}:
+                self._seats(options)
+                return
             done = self._add(options) if options["action"] == "add" else self._password(options)
             if options["json"]:
                 self.stdout.write(json.dumps(done, ensure_ascii=False))
@@ -62,6 +70,38 @@ class Command(PlainCommand):
                 self.stdout.write(_("Password of %(person)s, shown only now: %(password)s") % done)
             elif options["action"] == "password" or options["password_stdin"]:
                 self.stdout.write(_("%(person)s: the password was set.") % done)
+
+    def _seats(self, options: dict[str, Any]) -> None:
+        """List seats, or end those of one person in one organisation."""
+        found = queries.seats_on_node(organisation_key=options["organisation"])
+        if options["action"] == "end":
+            name = options["sign_in_name"].strip().lower()
+            today = timezone.localdate()
+            held = [s for s in found if s.person.sign_in_name == name and (s.valid_until is None or s.valid_until > today)]
+            held = [s for s in held if options["role"] in {"", s.role}]
+            if not held:
+                facts = {"name": name, "organisation": options["organisation"]}
+                raise CommandError(_("%(name)s holds no such seat at %(organisation)s.") % facts, returncode=1)
+            found = [services.end_seat(seat_id=s.pk, actor=None, at=timezone.now()) for s in held]
+        rows = [
+            {
+                "person": s.person.sign_in_name,
+                "name": s.person.display_name,
+                "organisation": s.organisation.key,
+                "role": s.role,
+                "title": s.title,
+                "since": s.valid_from.isoformat(),
+                "until": s.valid_until.isoformat() if s.valid_until else None,
+            }
+            for s in found
+        ]
+        if options["json"]:
+            self.stdout.write(json.dumps(rows, ensure_ascii=False))
+            return
+        for row in rows:
+            self.stdout.write(
+                "  ".join(str(row[k] or "–") for k in ("person", "organisation", "role", "since", "until", "name"))
+            )
 
     def _add(self, options: dict[str, Any]) -> dict[str, Any]:
         name = options["sign_in_name"].strip().lower()
