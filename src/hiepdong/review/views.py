@@ -1,9 +1,11 @@
 """Pages of reviews."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -25,6 +27,28 @@ KINDS = ("task", "proposal", "directive", "limitation")
 def _told(error: DomainError) -> str:
     facts = error.facts
     return " ".join(_(text) % facts if facts else _(text) for text in (error.message, error.hint) if text)
+
+
+def _kept(form: Form, save: Callable[..., Any], **facts: Any) -> bool:
+    """Do what a valid form asks; a refusal goes into the form, beside what was typed."""
+    if not form.is_valid():
+        return False
+    try:
+        save(**facts, **form.cleaned_data)
+    except (NotFound, NotAllowed):
+        raise
+    except DomainError as error:
+        form.add_error(None, _told(error))
+        return False
+    return True
+
+
+def _editable(request: HttpRequest, review_id: int) -> Any:
+    """Return a review that the seat may change."""
+    review = queries.review_for(request.seat, review_id)  # type: ignore[attr-defined]
+    if not queries.may_edit(request.seat, review):  # type: ignore[attr-defined]
+        raise NotAllowed
+    return review
 
 
 def _back(review_id: int, anchor: str = "") -> HttpResponseRedirect:
@@ -53,20 +77,16 @@ def review_build(request: HttpRequest) -> HttpResponse:
     """Build the review of a regulation and a year."""
     seat = request.seat  # type: ignore[attr-defined]
     form = BuildForm(request.POST, choices=queries.buildable(seat))
-    if form.is_valid():
-        try:
-            review = services.build_review(
-                instrument_key=form.cleaned_data["regulation"],
-                year=form.cleaned_data["year"],
-                actor=seat,
-                at=timezone.now(),
-                as_of=moment(request),
-            )
-        except DomainError as error:
-            form.add_error(None, _told(error))
-        else:
-            messages.success(request, _("The review was built from the records."))
-            return _back(review.pk)
+    made: list[Any] = []
+
+    def build(regulation: str, year: int) -> None:
+        made.append(
+            services.build_review(instrument_key=regulation, year=year, actor=seat, at=timezone.now(), as_of=moment(request))
+        )
+
+    if _kept(form, build):
+        messages.success(request, _("The review was built from the records."))
+        return _back(made[0].pk)
     return _list(request, form, status=422)
 
 
@@ -117,39 +137,34 @@ def records(request: HttpRequest, review_id: int) -> HttpResponse:
 @requires(Action.EDIT_REVIEW)
 def passage_form(request: HttpRequest, review_id: int, place: str) -> HttpResponse:
     """Write a text at a place of the review."""
-    seat = request.seat  # type: ignore[attr-defined]
-    review = queries.review_for(seat, review_id)
-    if not queries.may_edit(seat, review):
-        raise NotAllowed
+    review, status = _editable(request, review_id), 200
     now = queries.text_at(review, place)
-    status = 200
     if request.method == "POST":
         form = PassageForm(request.POST)
-        form.is_valid()
-        text = "" if request.POST.get("do") == "computed" else form.cleaned_data.get("text", "")
-        try:
+
+        def save(text: str, seen: str) -> None:
             services.write_passage(
                 review_id=review_id,
                 place=place,
-                text=text,
-                actor=seat,
+                text="" if request.POST.get("do") == "computed" else text,
+                actor=request.seat,  # type: ignore[attr-defined]
                 at=timezone.now(),
-                seen=_instant(request.POST.get("seen")),
+                seen=_instant(seen),
             )
-        except NotFound:
-            raise
-        except DomainError as error:
-            form.add_error(None, _told(error))
-            status = 422
-            now = queries.text_at(review, place)
-            form.data = request.POST.dict() | {"seen": now.written_at.isoformat() if now.written_at else ""}
-        else:
+
+        if _kept(form, save):
             messages.success(request, _("The text was kept."))
             return _back(review_id, place.replace(":", "-", 1))
+        status, now = 422, queries.text_at(review, place)
+        form.data = request.POST.dict() | {"seen": _iso(now.written_at)}
     else:
-        form = PassageForm(initial={"text": now.text, "seen": now.written_at.isoformat() if now.written_at else ""})
+        form = PassageForm(initial={"text": now.text, "seen": _iso(now.written_at)})
     context = {"review": review, "place": place, "now": now, "form": form}
     return render_page(request, "review/passage_form.html", "", context, status=status)
+
+
+def _iso(at: datetime | None) -> str:
+    return at.isoformat() if at else ""
 
 
 def _instant(text: str | None) -> datetime | None:
@@ -162,22 +177,18 @@ def _instant(text: str | None) -> datetime | None:
 @requires(Action.EDIT_REVIEW)
 def causes_form(request: HttpRequest, review_id: int, finding: str) -> HttpResponse:
     """Give the causes of a finding."""
-    seat = request.seat  # type: ignore[attr-defined]
-    review = queries.review_for(seat, review_id)
-    if not queries.may_edit(seat, review):
-        raise NotAllowed
+    review, status = _editable(request, review_id), 200
     shown = queries.text_at(review, f"finding:{finding}")
-    status = 200
     if request.method == "POST":
         form = CausesForm(request.POST)
-        if form.is_valid():
-            try:
-                services.give_causes(review_id=review_id, finding=finding, causes=form.causes(), actor=seat, at=timezone.now())
-            except DomainError as error:
-                form.add_error(None, _told(error))
-            else:
-                messages.success(request, _("The causes were kept."))
-                return _back(review_id, f"finding-{finding}")
+
+        def save(**_fields: Any) -> None:
+            seat = request.seat  # type: ignore[attr-defined]
+            services.give_causes(review_id=review_id, finding=finding, causes=form.causes(), actor=seat, at=timezone.now())
+
+        if _kept(form, save):
+            messages.success(request, _("The causes were kept."))
+            return _back(review_id, f"finding-{finding}")
         status = 422
     else:
         given = queries.causes_of(review, finding)
@@ -216,28 +227,13 @@ def _section(kind: str) -> str:
 
 
 def _item(request: HttpRequest, review_id: int, kind: str, item: Any) -> HttpResponse:
-    seat = request.seat  # type: ignore[attr-defined]
-    review = queries.review_for(seat, review_id)
-    if not queries.may_edit(seat, review):
-        raise NotAllowed
-    status = 200
+    review, status = _editable(request, review_id), 200
     if request.method == "POST":
         form = ItemForm(request.POST, kind=kind)
-        if form.is_valid():
-            try:
-                services.put_item(
-                    review_id=review_id,
-                    kind=kind,
-                    actor=seat,
-                    at=timezone.now(),
-                    item_id=item.pk if item else None,
-                    **form.cleaned_data,
-                )
-            except DomainError as error:
-                form.add_error(None, _told(error))
-            else:
-                messages.success(request, _("The entry was kept."))
-                return _back(review_id, f"section-{_section(kind)}")
+        facts = {"review_id": review_id, "kind": kind, "item_id": item.pk if item else None}
+        if _kept(form, services.put_item, **facts, actor=request.seat, at=timezone.now()):  # type: ignore[attr-defined]
+            messages.success(request, _("The entry was kept."))
+            return _back(review_id, f"section-{_section(kind)}")
         status = 422
     elif item is not None:
         form = ItemForm(initial={k: getattr(item, k) for k in ("addressee", "text", "source", "finding")}, kind=kind)
@@ -250,21 +246,13 @@ def _item(request: HttpRequest, review_id: int, kind: str, item: Any) -> HttpRes
 @requires(Action.EDIT_REVIEW)
 def conference_form(request: HttpRequest, review_id: int) -> HttpResponse:
     """Say where and when the conference is held."""
-    seat = request.seat  # type: ignore[attr-defined]
-    review = queries.review_for(seat, review_id)
-    if not queries.may_edit(seat, review):
-        raise NotAllowed
-    status = 200
+    review, status = _editable(request, review_id), 200
     if request.method == "POST":
         form = ConferenceForm(request.POST)
-        if form.is_valid():
-            try:
-                services.set_conference(review_id=review_id, actor=seat, at=timezone.now(), **form.cleaned_data)
-            except DomainError as error:
-                form.add_error(None, _told(error))
-            else:
-                messages.success(request, _("The conference was noted."))
-                return _back(review_id)
+        seat = request.seat  # type: ignore[attr-defined]
+        if _kept(form, services.set_conference, review_id=review_id, actor=seat, at=timezone.now()):
+            messages.success(request, _("The conference was noted."))
+            return _back(review_id)
         status = 422
     else:
         form = ConferenceForm(initial={"host": review.host, "held_on": review.held_on})
@@ -281,16 +269,12 @@ def approve(request: HttpRequest, review_id: int) -> HttpResponse:
     if not queries.may_approve(seat, review):
         raise NotAllowed
     status = 200
-    form = ApproveForm(request.POST or None)
+    form = ApproveForm()
     if request.method == "POST":
-        if form.is_valid():
-            try:
-                services.approve_review(review_id=review_id, actor=seat, at=timezone.now(), **form.cleaned_data)
-            except DomainError as error:
-                form.add_error(None, _told(error))
-            else:
-                messages.success(request, _("The review was approved and is frozen now."))
-                return _back(review_id)
+        form = ApproveForm(request.POST)
+        if _kept(form, services.approve_review, review_id=review_id, actor=seat, at=timezone.now()):
+            messages.success(request, _("The review was approved and is frozen now."))
+            return _back(review_id)
         status = 422
     outdated = [t for t in _all_texts(queries.shown(review)) if t.outdated]
     context = {"review": review, "form": form, "outdated": outdated}
