@@ -39,6 +39,7 @@ from .models import Duty, Pair
 
 DAY = timedelta(days=1)
 PAGE = 50
+EXPECTED = "expected"  # as a filter: on time, late and missing together
 BOARD_PAGE = 40
 RELATED = ("rule", "rule__instrument", "rule__form", "pair", "debtor", "creditor", "fulfilled_by")
 HEAVY = ("explanation", "rule__instrument__file_bytes", "rule__form__definition", "fulfilled_by__signed")
@@ -301,7 +302,9 @@ def duty_rows(seat: Seat, filters: Filters, at: datetime) -> QuerySet[Duty]:
     found = found.filter(**{k: v for k, v in exact.items() if v})
     if filters.direction in {"owed", "awaited"}:
         found = found.filter(**{"debtor" if filters.direction == "owed" else "creditor": seat.organisation_id})
-    if filters.status in set(Status):
+    if filters.status == EXPECTED:
+        found = found.filter(Q(fulfilled_at__lte=at) | status_q(Status.OVERDUE, at))
+    elif filters.status in set(Status):
         found = found.filter(status_q(Status(filters.status), at))
     if filters.text:
         part = fold(filters.text)

@@ -47,6 +47,14 @@ def test_every_number_and_finding_of_the_page_opens_its_records(office, review):
     assert shown.count("Báo cáo tháng") >= 5
 
 
+def test_the_records_behind_a_number_are_as_many_as_the_number(office, review):
+    client, records = entered(office), reverse("review:records", args=[review.pk])
+    counts = review.facts["counts"]
+    for status, name in (("expected", "expected"), ("fulfilled", "on_time"), ("overdue", "missing")):
+        page = client.get(f"{records}?status={status}").context["page"]
+        assert page.paginator.count == counts[name]
+
+
 def test_what_was_typed_survives_a_conflict(office, review):
     client, place = entered(office), "section:situation"
     address = reverse("review:passage_form", args=[review.pk, place])
