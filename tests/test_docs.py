@@ -5,7 +5,6 @@ import importlib.util
 import re
 import shlex
 import tomllib
-from datetime import UTC, date, datetime
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,6 @@ from django.apps import apps
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import CommandError
 from django.utils.module_loading import import_string
-
-from hiepdong.duties import services as duties
-from hiepdong.organisations import services as organisations
-from hiepdong.regulations import services as regulations
-from hiepdong.territories import services as territories
-from hiepdong.web.demo.loader import owed_of, shape_of
-from hiepdong.web.demo.year import make_year
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("*.md", "docs/**/*.md", "examples/**/*.md", "bench/**/*.md")
@@ -331,23 +323,3 @@ def test_the_example_says_with_which_parameters_the_year_is_made() -> None:
     for person in drawn["person"]:
         assert f"| `{person['name']}` | {person['title']} | {roles.get(person['role'], person['role'])} |" in text
     assert example("demo.toml")["silence_starts"] == ["2020-03", "2020-04", "2020-08"]
-
-
-@pytest.mark.slow
-@pytest.mark.django_db
-def test_the_example_says_how_many_duties_and_dispatches_the_year_has() -> None:
-    """Without signing them: the units, the bodies, the regulation, the duties, and what the generator would send."""
-    at = datetime(2026, 11, 1, 3, tzinfo=UTC)
-    territories.load_units(actor=None, at=at)
-    organisations.load_organisations(
-        file_bytes=(EXAMPLE / "organisations.toml").read_bytes(), name="organisations.toml", actor=None, at=at
-    )
-    instrument = regulations.load_instrument(
-        file_bytes=(EXAMPLE / "regulation.toml").read_bytes(), name="regulation.toml", actor=None, at=at
-    )
-    made = duties.make_duties(instrument_key=instrument.key, until=date(2020, 12, 14), actor=None, at=at).made
-    plans = make_year(owed_of(instrument), shape_of(example("demo.toml")))
-    unasked = sum(not p.answers for p in plans)
-    text = text_of(EXAMPLE / "README.md")
-    said = [f"{made:,} duties", f"{len(plans):,} dispatches", f"{unasked} notices that no duty asks for"]
-    assert [words for words in said if words not in text] == []
