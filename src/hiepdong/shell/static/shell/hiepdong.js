@@ -14,6 +14,18 @@ for (const form of document.querySelectorAll("form[data-draft]")) {
   form.addEventListener("input", () => { unsaved = true; });
   form.addEventListener("submit", () => { unsaved = false; });
   form.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful) unsaved = false; });
+  // A lost connection is told, and what was typed is saved as soon as it is back.
+  const lost = document.getElementById("draft-lost");
+  let waiting = 0;
+  const again = () => {
+    clearTimeout(waiting);
+    if (unsaved) for (const name of ["input", "change"]) form.dispatchEvent(new Event(name));
+  };
+  const missed = () => { if (lost) lost.hidden = false; clearTimeout(waiting); waiting = setTimeout(again, 15000); };
+  form.addEventListener("htmx:sendError", missed);
+  form.addEventListener("htmx:responseError", (event) => { if (event.detail.xhr.status >= 500) missed(); });
+  form.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful && lost) lost.hidden = true; });
+  window.addEventListener("online", again);
 }
 window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 // On small screens the current page is scrolled into view in the navigation.
