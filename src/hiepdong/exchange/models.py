@@ -127,6 +127,8 @@ class Addressee(models.Model):
         ]
         indexes = [
             models.Index(fields=["organisation", "-sent_at"], name="exchange_addressee_in"),
+            # the last and the next dispatch of one way on a day are looked up for every pair: silence is found by it
+            models.Index(fields=["sender_id_copy", "organisation", "sent_at"], name="exchange_addressee_way"),
             models.Index(
                 fields=["organisation", "sent_at"],
                 name="exchange_addressee_waiting",

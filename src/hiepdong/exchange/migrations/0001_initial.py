@@ -127,6 +127,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='addressee',
+            index=models.Index(fields=['sender_id_copy', 'organisation', 'sent_at'], name='exchange_addressee_way'),
+        ),
+        migrations.AddIndex(
+            model_name='addressee',
             index=models.Index(condition=models.Q(('acknowledged_at__isnull', True), ('returned_at__isnull', True)), fields=['organisation', 'sent_at'], name='exchange_addressee_waiting'),
         ),
         migrations.AddConstraint(
