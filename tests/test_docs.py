@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import json
 import re
 import shlex
 import tomllib
@@ -15,6 +16,9 @@ from django.apps import apps
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import CommandError
 from django.utils.module_loading import import_string
+
+from hiepdong.duties.calendar_source import national_calendar
+from hiepdong.duties.domain.batch import Batch
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("*.md", "docs/**/*.md", "examples/**/*.md", "bench/**/*.md")
@@ -215,6 +219,33 @@ def test_what_the_wiring_waits_for_is_written_by_some_service() -> None:
     from hiepdong.web.wiring import REACTIONS
 
     assert set(REACTIONS) <= set(reference().journal_codes())
+
+
+def test_every_page_of_the_documentation_can_be_found_from_its_first_page() -> None:
+    first = ROOT / "docs/README.md"
+    reached, todo = set(), [first]
+    while todo:
+        page = todo.pop()
+        if page in reached:
+            continue
+        reached.add(page)
+        for _picture, target in LINK.findall(FENCE.sub("", text_of(page))):
+            there = (page.parent / target.partition("#")[0]).resolve()
+            if there.suffix == ".md" and there.is_file() and there.is_relative_to(ROOT / "docs"):
+                todo.append(there)
+    assert {p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").rglob("*.md") if p not in reached} == set()
+
+
+def test_the_answer_that_the_batch_page_shows_is_the_engines() -> None:
+    text = text_of(ROOT / "docs/reference/deadline-batch.md")
+    shown = json.loads(re.findall(r"```json\n(.*?)```", text, re.DOTALL)[0])
+    rule = {"type": "after", "amount": 2, "unit": "working_days", "clause": "5.2"}
+    asked = json.dumps({"rule": rule, "cut_off": "2026-02-14", "id": shown["id"]})
+    given = next(iter(Batch(national_calendar(), explain=True).answers([asked])))
+    assert {k: given[k] for k in shown if k != "steps"} == {k: v for k, v in shown.items() if k != "steps"}
+    for step in shown["steps"]:
+        same = [s for s in given["steps"] if all(s[k] == v for k, v in step.items() if k != "skipped")]
+        assert [s["skipped"][: len(step["skipped"])] for s in same] == [step["skipped"]]
 
 
 def test_the_functions_that_the_architecture_names_exist() -> None:
