@@ -5,12 +5,12 @@ sent, from the thresholds that stand in the regulation. The number of queries do
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from hiepdong.accounts import queries as accounts
 from hiepdong.accounts.models import Seat
@@ -22,7 +22,7 @@ from hiepdong.organisations.models import Organisation
 from .domain.silence import Silence
 from .domain.status import Status
 from .models import Duty, Pair
-from .queries import status_q
+from .queries import status_q, way_counts
 
 DAY = timedelta(days=1)
 DEFAULTS = {"silence_days": 60, "missing_count": 2, "late_count": 3}
@@ -62,6 +62,7 @@ class Attention:
     silent: list[SilentPair] = field(default_factory=list)
     weak: list[WeakBody] = field(default_factory=list)
     weak_pair_ids: list[int] = field(default_factory=list)
+    ways: dict[tuple[int, int], dict[str, int]] = field(default_factory=dict)  # (pair, debtor): counts, for the board
 
     @property
     def silent_pair_ids(self) -> list[int]:
@@ -86,7 +87,12 @@ def attention(
     if last < first or not seat_reads(seat):
         return found
     pairs = Pair.objects.filter(Q(first__in=ids) | Q(second__in=ids), instrument_key=instrument_key)
-    gaps = _gaps(pairs, first, last, at, limits["silence_days"])
+    ways = _counted(pairs, first, at)
+    bad_of: dict[int, int] = defaultdict(int)
+    for (pk, _), way in ways.items():
+        bad_of[pk] += way["missing"] + way["late"]
+    candidates = pairs.filter(pk__in=[pk for pk, number in bad_of.items() if number >= limits["missing_count"]])
+    gaps = _gaps(candidates, first, last, at, limits["silence_days"])
     bad = _bad_in(gaps, at)
     silent: list[SilentPair] = []
     excused: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
@@ -99,7 +105,8 @@ def attention(
             excused[pk, debtor][0 if missing else 1] += 1
         silent.append(SilentPair(shown[pk], max(silences, key=lambda s: s.days), silences, len(inside)))
     found.silent.extend(sorted(silent, key=lambda s: (-s.longest.days, s.pair.first.name_sort, s.pair.second.name_sort)))
-    _weak(found, pairs, excused, at, limits)
+    _weak(found, ways, excused, limits)
+    found.ways.update(ways)
     return found
 
 
@@ -161,26 +168,22 @@ def _bad_in(gaps: Collection[tuple[int, list[Silence]]], at: datetime) -> dict[i
     return found
 
 
+def _counted(pairs: QuerySet[Pair], first: date, at: datetime) -> dict[tuple[int, int], dict[str, int]]:
+    """Return the counts of every way (pair, debtor) over the whole year of `first`; reads only the board's index."""
+    rows = Duty.objects.filter(pair__in=pairs.values("pk"), period_to__gte=first, period_to__lte=date(first.year, 12, 31))
+    counted: Iterable[Any] = rows.values("pair_id", "debtor_id").annotate(**way_counts(at)).order_by()
+    return {(row.pop("pair_id"), row.pop("debtor_id")): row for row in counted}
+
+
 def _weak(
     found: Attention,
-    pairs: QuerySet[Pair],
+    ways: Mapping[tuple[int, int], Mapping[str, int]],
     excused: Mapping[tuple[int, int], list[int]],
-    at: datetime,
     limits: Mapping[str, int],
 ) -> None:
-    rows = Duty.objects.filter(
-        pair__in=pairs.values("pk"), period_to__gte=found.first, period_to__lte=date(found.first.year, 12, 31)
-    )
-    missing, late = status_q(Status.OVERDUE, at), status_q(Status.FULFILLED_LATE, at)
-    counted = rows.values("pair_id", "debtor_id").annotate(
-        missing=Count("id", filter=missing),
-        late=Count("id", filter=late),
-        on_time=Count("id", filter=Q(fulfilled_at__lte=at, fulfilled_at__lt=F("due_at"))),
-    )
     sums: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
     weak: dict[int, set[int]] = defaultdict(set)
-    for row in counted.order_by():
-        pair, debtor = row["pair_id"], row["debtor_id"]
+    for (pair, debtor), row in ways.items():
         total = sums[debtor]
         total[0] += row["missing"] + row["late"] + row["on_time"]
         total[1] += row["late"]

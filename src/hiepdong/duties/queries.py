@@ -414,6 +414,7 @@ def board(
     sort: str = "trouble",
     only: str = "",
     picked: Mapping[str, Sequence[int]] | None = None,
+    ways: Mapping[tuple[int, int], Mapping[str, int]] | None = None,
 ) -> Board:
     """Return one page (at most 40 pairs) of who sent what to whom in a reporting year.
 
@@ -424,6 +425,7 @@ def board(
         only: "missing", "late" or "trouble" keeps only such pairs; empty keeps all.
         picked: lists of pair ids by name; as `sort` a name puts its pairs first, in its order, before the others by trouble,
             as `only` it keeps nothing else.
+        ways: counts per (pair, debtor) of the same year and moment, where the caller has them already.
     """
     ids = accounts.visible_organisation_ids(seat)
     # plain tuples: of a thousand pairs only forty become objects
@@ -434,7 +436,7 @@ def board(
         .values_list("id", "first__name_sort", "second__name_sort")
     }
     first, last = date(year, 1, 1), date(year, 12, 31)
-    sums = _sums(instrument_key, names, first, last, at)
+    sums = _with_open(ways, names) if ways is not None else _sums(instrument_key, names, first, last, at)
     ordered = [pk for pk in names if pk in sums]
     if sort == "second":
         ordered.sort(key=lambda pk: names[pk][::-1])
@@ -457,8 +459,8 @@ def board(
     return Board(instrument_key, year, months, rows, shown, totals, sort, only)
 
 
-def _sums(instrument_key: str, pairs: Collection[int], first: date, last: date, at: datetime) -> dict[int, dict[str, int]]:
-    """Return the counts of each pair; one aggregate that reads only the board's index."""
+def way_counts(at: datetime) -> dict[str, Count]:
+    """Return the aggregates of one way of a pair: missing, late, on_time, exempt, all."""
     wanted = {
         "missing": Status.OVERDUE,
         "late": Status.FULFILLED_LATE,
@@ -468,13 +470,26 @@ def _sums(instrument_key: str, pairs: Collection[int], first: date, last: date, 
     # what remains is open, less the rare exempt ones: the first condition is cheap and nearly always false
     touched = Q(waived_at__isnull=False) | Q(suspended_from__isnull=False)
     exempt = touched & (status_q(Status.WAIVED, at) | status_q(Status.SUSPENDED, at))
-    counts |= {"exempt": Count("id", filter=exempt), "all": Count("id")}
+    return counts | {"exempt": Count("id", filter=exempt), "all": Count("id")}
+
+
+def _sums(instrument_key: str, pairs: Collection[int], first: date, last: date, at: datetime) -> dict[int, dict[str, int]]:
+    """Return the counts of each pair; one aggregate that reads only the board's index."""
     found = Duty.objects.filter(pair__instrument_key=instrument_key, period_to__gte=first, period_to__lte=last)
-    rows: Iterable[Any] = found.values("pair_id").annotate(**counts).order_by()
-    found_by_pair = {row.pop("pair_id"): row for row in rows}
-    for row in found_by_pair.values():
+    rows: Iterable[Any] = found.values("pair_id").annotate(**way_counts(at)).order_by()
+    return _with_open({(row.pop("pair_id"), 0): row for row in rows}, pairs)
+
+
+def _with_open(ways: Mapping[tuple[int, int], Mapping[str, int]], pairs: Collection[int]) -> dict[int, dict[str, int]]:
+    """Return the sums of the ways per pair, with what is still open."""
+    found: dict[int, dict[str, int]] = {}
+    for (pair, _debtor), row in ways.items():
+        sums = found.setdefault(pair, dict.fromkeys(row, 0))
+        for name, number in row.items():
+            sums[name] += number
+    for row in found.values():
         row["open"] = row["all"] - row["missing"] - row["late"] - row["on_time"] - row["exempt"]
-    return {pk: row for pk, row in found_by_pair.items() if pk in pairs}
+    return {pk: row for pk, row in found.items() if pk in pairs}
 
 
 def _month_end(first: date) -> date:
@@ -778,6 +793,12 @@ def first_content(duty: Duty) -> dict[str, Any]:
         "answers": [duty.reference],
         "body": body,
     }
+
+
+def open_between(debtor_id: int, creditor_id: int, *, period_to: date, at: datetime) -> list[Duty]:
+    """Return what the one still owes the other for a period that ends on the day; no gate, for services."""
+    found = _shown().filter(debtor=debtor_id, creditor=creditor_id, period_to=period_to, waived_at__isnull=True)
+    return list(found.filter(Q(fulfilled_at__isnull=True) | Q(fulfilled_at__gt=at)).order_by("due_at", "id"))
 
 
 def draft_exists(seat: Seat, draft_id: uuid.UUID) -> bool:

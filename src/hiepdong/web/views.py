@@ -78,7 +78,8 @@ def board(request: HttpRequest) -> HttpResponseBase:
     picked = {"silent": noticed.silent_pair_ids, "weak": noticed.weak_pair_ids}
     if request.GET.get("as") == "csv":
         return _board_csv(seat, key, year, at, sort, only, picked)
-    found = duties.board(seat, key, year, at, request.GET.get("page"), sort=sort, only=only, picked=picked)
+    ways = noticed.ways if noticed.last >= noticed.first else None
+    found = duties.board(seat, key, year, at, request.GET.get("page"), sort=sort, only=only, picked=picked, ways=ways)
     silent = {s.pair.pk: s for s in noticed.silent}
     context = {
         "at": at,
