@@ -83,7 +83,8 @@ def _trigger(trigger: Mapping[str, Any]) -> str:
             named = FAMILY_NAMES.get(family)
             return _(named) if named else _("every period of “%(family)s”") % {"family": family}
         case "event":
-            facts = {"event": trigger["event"], "moment": _(MOMENTS[trigger["moment"]])}
+            moment = MOMENTS[trigger["moment"]]
+            facts = {"event": trigger["event"], "moment": _(moment)}
             return _("when “%(event)s” occurs, counted %(moment)s") % facts
         case _:
             return _("every year on %(day)s/%(month)s") % {"day": trigger["day"], "month": trigger["month"]}
@@ -104,7 +105,8 @@ def _one_deadline(rule: Mapping[str, Any]) -> str:
             text = _("day %(day)s of the month after the period") % {"day": rule["day"]}
         case "after":
             one, many = UNITS[rule["unit"]]
-            text = _(one if rule["amount"] == 1 else many) % {"n": rule["amount"]}
+            number = rule["amount"]
+            text = _(one if number == 1 else many) % {"n": number}
         case _:
             text = _("on the day itself")
     parts = [text]
@@ -117,7 +119,8 @@ def _one_deadline(rule: Mapping[str, Any]) -> str:
     if rule.get("latest_day"):
         parts.append(_("not after day %(day)s") % {"day": rule["latest_day"]})
     if rule.get("on_day_off") in DAYS_OFF:
-        parts.append(_(DAYS_OFF[rule["on_day_off"]]))
+        day_off = DAYS_OFF[rule["on_day_off"]]
+        parts.append(_(day_off))
     return ", ".join(parts)
 
 
