@@ -265,6 +265,7 @@ def draft_form(request: HttpRequest, draft_id: uuid.UUID) -> HttpResponse:
     form = NoticeForm(request.POST, recipients=recipients)
     valid = form.is_valid()
     content = _content(request, draft)
+    what = request.POST.get("do", "save")
     try:
         draft = services.save_draft(
             draft_id=draft_id,
@@ -273,8 +274,12 @@ def draft_form(request: HttpRequest, draft_id: uuid.UUID) -> HttpResponse:
             at=now,
             revision=whole_number(request.POST.get("revision")) or 0,
             unsaved={} if valid else {"errors": form.errors.get_json_data()},
+            uploads=[
+                services.Upload(f.name or "", f.content_type or "application/octet-stream", f.read())
+                for f in request.FILES.getlist("files")
+            ],
+            without=what.removeprefix("without:") if what.startswith("without:") else "",
         )
-        what = request.POST.get("do", "save")
         if draft.unsaved.get("conflict"):
             # The autosave keeps its stale revision, so that only a deliberate save can write over the newer version.
             stale = request.POST.get("revision", "") if request.htmx else ""  # type: ignore[attr-defined]
@@ -293,7 +298,7 @@ def draft_form(request: HttpRequest, draft_id: uuid.UUID) -> HttpResponse:
     except DomainError as error:
         form.add_error(None, f"{_(error.message) % error.facts} {_(error.hint) % error.facts}")
         return _draft_page(request, draft_id, draft, form, status=422)
-    if what == "save" or valid:
+    if what == "save" or what.startswith("without:") or valid:
         return _draft_page(request, draft_id, draft, form, saved=True)
     return _draft_page(request, draft_id, draft, form, status=422)
 
