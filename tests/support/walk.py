@@ -126,6 +126,7 @@ TABLE: dict[str, Row] = {
     "review:item_form": Row(EDITORS, NO_CLERK, lambda w: [w.review.pk, w.item.pk], at="province", other=None),
     "review:conference_form": Row(EDITORS, NO_CLERK, review, at="province", other=None),
     "review:approve": Row("403 403 200 403 403", NO_SIGNER, review, at="province", other=None),
+    "review:send": Row("403 409 409 403 403", NO_CLERK, review, at="province", post={}),
     "review:download": Row(REVIEWS, NO_REVIEW, lambda w: [w.review.pk, "json"], at="province"),
 }
 # What a GET carries behind its address.

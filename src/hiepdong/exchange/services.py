@@ -15,7 +15,7 @@ from hiepdong.accounts.models import Seat
 from hiepdong.accounts.queries import require
 from hiepdong.documents.domain.notation import TYPE_OF_KIND, notation_for
 from hiepdong.documents.models import File
-from hiepdong.documents.services import take_numbers
+from hiepdong.documents.services import keep_file, take_numbers
 from hiepdong.journal.services import entry, record, record_many
 from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
 from hiepdong.kernel.moments import local_day
@@ -508,6 +508,34 @@ def note_separate_channel(*, recipient_id: int | None, duty_reference: str, acto
 # --- drafts ----------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file laid beside a paper."""
+
+    name: str
+    media_type: str
+    data: bytes
+
+
+def _with_files(
+    attached: Sequence[Mapping[str, Any]], *, uploads: Sequence[Upload], without: str, at: datetime
+) -> list[dict[str, Any]]:
+    """Keep uploaded files and return the attachments of a draft with them, less the one whose digest is `without`.
+
+    Raises:
+        ClassifiedContent: a file name bears a secrecy mark; nothing is kept.
+        FileTooLarge: more than can be kept.
+    """
+    if any(file_name_bears_mark(u.name) for u in uploads):
+        raise ClassifiedContent
+    files = [dict(a) for a in attached if a["digest"] != without]
+    for upload in uploads:
+        kept = keep_file(data=upload.data, name=upload.name, media_type=upload.media_type, at=at)
+        row = {"name": nfc(upload.name)[:200], "digest": kept.digest, "size": kept.size, "media_type": kept.media_type}
+        files = [a for a in files if a["digest"] != kept.digest] + [row]
+    return files
+
+
 @transaction.atomic
 def save_draft(
     *,
@@ -518,8 +546,12 @@ def save_draft(
     revision: int = 0,
     unsaved: Mapping[str, Any] | None = None,
     duty_reference: str = "",
+    uploads: Sequence[Upload] = (),
+    without: str = "",
 ) -> Draft:
     """Keep half-written work. `content` may be incomplete; `unsaved` holds what was typed but is not valid, as typed.
+
+    Files of `uploads` are laid beside it, the one whose digest is `without` is taken away.
 
     When `revision` is not the one stored, somebody saved in between: nothing is overwritten, what was given is kept in
     `unsaved["conflict"]` for the page to show beside the newer version.
@@ -528,7 +560,10 @@ def save_draft(
         ClassifiedContent: a secrecy mark; nothing is kept.
     """
     require(actor, Action.DRAFT)
-    refuse_classified(*_strings(content), *_strings(unsaved or {}))
+    refuse_classified(*_strings(content), *_strings(unsaved or {}))  # before a file is written: a refusal undoes rows only
+    if uploads or without:
+        attached = _with_files(content.get("attachments", []), uploads=uploads, without=without, at=at)
+        content = {**content, "attachments": attached}
     # The first autosave and the first tap on a button may come at once: one of them makes the row, the other finds it.
     fresh, made = Draft.objects.get_or_create(
         id=draft_id or uuid.uuid4(),

@@ -10,9 +10,8 @@ from typing import Any
 from django.db import transaction
 
 from hiepdong.accounts.models import Seat
-from hiepdong.documents import services as documents
 from hiepdong.exchange import services as exchange
-from hiepdong.exchange.domain.classified import ClassifiedContent, file_name_bears_mark, refuse_classified
+from hiepdong.exchange.domain.classified import refuse_classified
 from hiepdong.exchange.models import Dispatch, Draft
 from hiepdong.exchange.queries import content_of
 from hiepdong.journal.models import Entry
@@ -137,13 +136,7 @@ class ReportIncomplete(DomainError):
     hint = gettext_noop("They are marked below; what you typed is kept.")
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A file laid beside a report."""
-
-    name: str
-    media_type: str
-    data: bytes
+Upload = exchange.Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,14 +176,7 @@ def save_report(
     found = queries.report_draft(actor, draft_id, at=at)
     answers = read_form(found.form.definition, {k: nfc(v) for k, v in typed.items()})
     content = dict(found.draft.content)
-    if any(file_name_bears_mark(u.name) for u in uploads):
-        raise ClassifiedContent
-    refuse_classified(*map(str, typed.values()))  # before a file is written: a refusal undoes rows, not files
-    files = [a for a in content.get("attachments", []) if a["digest"] != without]
-    for upload in uploads:
-        kept = documents.keep_file(data=upload.data, name=upload.name, media_type=upload.media_type, at=at)
-        row = {"name": nfc(upload.name)[:200], "digest": kept.digest, "size": kept.size, "media_type": kept.media_type}
-        files = [a for a in files if a["digest"] != kept.digest] + [row]
+    refuse_classified(*map(str, typed.values()))  # also of what cannot be read as a figure and is kept as typed
     body = dict(content.get("body", {}))
     body["form"] = found.content_form | {"figures": answers.figures, "sections": answers.sections}
     body["text"] = nfc(typed.get("text", str(body.get("text", "")))).replace("\r\n", "\n").strip()
@@ -198,10 +184,18 @@ def save_report(
         "subject": nfc(typed.get("subject", str(content.get("subject", "")))).strip()[:LONGEST_SUBJECT],
         "urgency": typed.get("urgency") or content.get("urgency", "ordinary"),
         "body": body,
-        "attachments": files,
     }
     unsaved = {"typed": answers.as_typed} if answers.as_typed else {}
-    draft = exchange.save_draft(draft_id=draft_id, content=content, actor=actor, at=at, revision=revision, unsaved=unsaved)
+    draft = exchange.save_draft(
+        draft_id=draft_id,
+        content=content,
+        actor=actor,
+        at=at,
+        revision=revision,
+        unsaved=unsaved,
+        uploads=uploads,
+        without=without,
+    )
     return Saved(draft, answers)
 
 

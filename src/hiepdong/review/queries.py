@@ -71,6 +71,12 @@ def may_approve(seat: Seat, review: Review) -> bool:
     return own and seat.may(Action.APPROVE_REVIEW) and review.approved_at is None
 
 
+def may_send(seat: Seat, review: Review) -> bool:
+    """Say whether the seat may begin the dispatch with which the approved review goes out."""
+    own = seat.organisation_id == review.organisation_id
+    return own and seat.may(Action.EDIT_REVIEW) and seat.may(Action.DRAFT) and review.approved_at is not None
+
+
 def require_editor(seat: Seat | None, review: Review) -> None:
     """Refuse a seat that may not change the review's organisation's texts. No seat means the system itself.
 

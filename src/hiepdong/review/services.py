@@ -12,8 +12,12 @@ from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
 from hiepdong.documents import services as documents
 from hiepdong.documents.models import File
+from hiepdong.duties import queries as duties
+from hiepdong.exchange import services as exchange
 from hiepdong.exchange.domain.classified import refuse_classified
+from hiepdong.exchange.domain.dispatch import MADE_UP
 from hiepdong.exchange.domain.envelope import canonical
+from hiepdong.exchange.models import Draft
 from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, gettext_noop
 from hiepdong.kernel.moments import local_day
@@ -21,7 +25,7 @@ from hiepdong.kernel.text import nfc
 from hiepdong.organisations import queries as organisations
 from hiepdong.reporting import services as reporting
 
-from . import queries, records
+from . import queries, records, wording
 from .document import files_of
 from .domain.published import Published, read_published
 from .domain.report import CAUSES, FORMAT, digest_of, is_place
@@ -52,6 +56,14 @@ class TooLong(DomainError):
     code = "review.text_too_long"
     message = gettext_noop("The text has %(found)s characters.")
     hint = gettext_noop("At most %(most)s fit; shorten it or put details into an annex of a dispatch.")
+
+
+class NotApproved(DomainError):
+    """Only an approved review goes out."""
+
+    code = "review.not_approved"
+    message = gettext_noop("This review is not approved yet.")
+    hint = gettext_noop("Have a signer of your organisation approve it first; then it is frozen and can be sent.")
 
 
 class NotIssuer(DomainError):
@@ -345,6 +357,42 @@ def approve_review(*, review_id: int, actor: Seat, at: datetime, notation: str =
         "review.review.approved", subject=review, actor=actor, at=at, name=f"{review.instrument_key} {review.year}", facts=facts
     )
     return review
+
+
+@transaction.atomic
+def draft_dispatch(*, review_id: int, actor: Seat, at: datetime) -> Draft:
+    """Begin the notice with which an approved review goes to the body above, its files attached.
+
+    It answers what the organisation still owes that body for the reporting year.
+
+    Raises:
+        NotApproved: only an approved review goes out.
+    """
+    review = queries.review_for(actor, review_id)
+    queries.require_editor(actor, review)
+    if review.approved_at is None:
+        raise NotApproved
+    above = [s for _, s in organisations.superior_pairs([review.organisation_id], review.period_to)]
+    superiors = list(organisations.organisations_by_ids(above).values())
+    owed = [
+        d.reference
+        for superior in superiors
+        for d in duties.open_between(review.organisation_id, superior.pk, period_to=review.period_to, at=at)
+        if d.rule.content == "notice"
+    ]
+    files = [d.file for d in review.documents.select_related("file").order_by("id")]
+    named = f"Báo cáo {wording.title(review.facts)}"
+    made_up = f"{MADE_UP} " if review.facts["made_up"] else ""
+    content = {
+        "kind": "notice",
+        "subject": f"{made_up}{named}"[:300],
+        "urgency": "ordinary",
+        "recipients": [{"organisation": o.key, "role": "to"} for o in superiors],
+        "answers": owed,
+        "body": {"text": f"{named}.\nSHA-256: {review.digest}"},
+        "attachments": [{"name": f.name, "digest": f.digest, "size": f.size, "media_type": f.media_type} for f in files],
+    }
+    return exchange.save_draft(draft_id=None, content=content, actor=actor, at=at, duty_reference=owed[0] if owed else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,5 +17,6 @@ urlpatterns = [
     path("tong-ket/<int:review_id>/muc/<int:item_id>/", views.item_form, name="item_form"),
     path("tong-ket/<int:review_id>/hoi-nghi/", views.conference_form, name="conference_form"),
     path("tong-ket/<int:review_id>/duyet/", views.approve, name="approve"),
+    path("tong-ket/<int:review_id>/gui/", views.send, name="send"),
     path("tong-ket/<int:review_id>/tai-ve/<slug:kind>/", views.download, name="download"),
 ]

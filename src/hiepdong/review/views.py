@@ -114,6 +114,7 @@ def review_detail(request: HttpRequest, review_id: int) -> HttpResponse:
         "review": review,
         "may_edit": queries.may_edit(seat, review),
         "may_approve": queries.may_approve(seat, review),
+        "may_send": queries.may_send(seat, review),
     }
     return render_page(request, "review/review_detail.html", "", context)
 
@@ -279,6 +280,15 @@ def approve(request: HttpRequest, review_id: int) -> HttpResponse:
     outdated = [t for t in _all_texts(queries.shown(review)) if t.outdated]
     context = {"review": review, "form": form, "outdated": outdated}
     return render_page(request, "review/approve_form.html", "", context, status=status)
+
+
+@requires(Action.EDIT_REVIEW)
+@require_POST
+def send(request: HttpRequest, review_id: int) -> HttpResponse:
+    """Begin the dispatch with which the approved review goes out, and lead to it."""
+    draft = services.draft_dispatch(review_id=review_id, actor=request.seat, at=timezone.now())  # type: ignore[attr-defined]
+    messages.success(request, _("A notice with the files of the review was begun; choose who gets it, then sign and send."))
+    return HttpResponseRedirect(reverse("exchange:draft_form", args=[draft.pk]))
 
 
 def _all_texts(shown: Any) -> list[Any]:

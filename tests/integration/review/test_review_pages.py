@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 from django.urls import reverse
 
+from hiepdong.exchange.models import Dispatch
 from hiepdong.review import services
 from hiepdong.review.models import Review
 from support.make import KEY, entered, seat
@@ -92,6 +93,31 @@ def test_an_approved_review_offers_no_editing_and_shows_its_digest(office, revie
     assert review.digest in page
     assert reverse("review:passage_form", args=[review.pk, "section:situation"]) not in page
     assert client.post(reverse("review:passage_form", args=[review.pk, "section:situation"]), {"text": "x"}).status_code == 403
+
+
+def test_an_approved_review_goes_out_as_a_dispatch_with_its_files(office, review, small_world, settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    client, send = entered(office), reverse("review:send", args=[review.pk])
+    assert client.post(send).status_code == 409
+    services.approve_review(review_id=review.pk, actor=office, at=AS_OF)
+    form = client.post(send).url
+    page = client.get(form).content.decode()
+    assert page.count('value="without:') == 2
+    sent = client.post(
+        form,
+        {
+            "do": "send",
+            "revision": "1",
+            "to": small_world.district.key,
+            "subject": "Báo cáo",
+            "text": "x",
+            "urgency": "ordinary",
+        },
+        follow=True,
+    )
+    dispatch = Dispatch.objects.latest("id")
+    assert sent.status_code == 200
+    assert sorted(a.name[-4:] for a in dispatch.attachments.all()) == [".pdf", "docx"]
 
 
 @pytest.mark.parametrize("kind", ["docx", "pdf", "json"])
