@@ -80,7 +80,7 @@ def opened(browser):
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory):
-    """Set up a node with the demo year and serve it; give its address. Test processes at once share the data made first."""
+    """Set up a node with the demo year and serve it; give its address. Each test process has its own."""
     data = tmp_path_factory.mktemp("demo")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("HIEPDONG_", "DJANGO_"))} | {
         "DJANGO_SETTINGS_MODULE": "hiepdong.config.settings_dev",
@@ -98,8 +98,10 @@ def demo(tmp_path_factory):
     hiepdong("demo")
     review = ["--regulation", "nghe-an.qcph-2020", "--year", "2020", "--as-of", f"{DEMO_DAY}T09:00+07:00"]
     hiepdong("review", "build", *review, "--out", str(data / "review"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    port = str(18000 + 50 * worker)  # two servers that start at the same instant would find the same port free
     served = subprocess.Popen(
-        [*run, "serve", "--port", "18000", "--workers", "1"],
+        [*run, "serve", "--port", port, "--workers", "1"],
         env=environment,
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -118,6 +120,7 @@ def demo(tmp_path_factory):
     finally:
         served.terminate()
         served.wait(timeout=20)
+        served.stdout.close()
         shutil.rmtree(data, ignore_errors=True)
 
 
