@@ -99,12 +99,18 @@ class SuspensionEnds(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What one run made: new duties, those that were there, provisional ones among the new, and rules for nobody."""
+    """What one run made: new duties, those that were there, provisional ones among the new, and rules for nobody.
+
+    `renewed` and `dropped` count duties ahead, not open yet, that were made before something changed: an amendment, the days
+    off, the bodies.
+    """
 
     made: int
     present: int
     provisional: int
     without_parties: tuple[str, ...]  # keys of rules whose selectors found no pair in any occasion
+    renewed: int = 0
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,9 @@ def make_duties(*, instrument_key: str, until: date, actor: Seat | None, at: dat
     bodies and their relations are those of that day. Running it again adds only what is missing. The number of queries
     grows with rules and occasions, never with duties.
 
+    Duties are made far ahead, so a rule, the days off or the bodies may change before one opens. Until it opens, nobody could
+    fulfil it: it is made anew under what holds now, or dropped where nobody owes it any more. From then on it is never changed.
+
     Raises:
         NoSuchInstrument: nothing is loaded under that key.
         CalendarTooShort: a due moment leaves the working-day calendar.
@@ -133,8 +142,9 @@ def make_duties(*, instrument_key: str, until: date, actor: Seat | None, at: dat
     calendar = national_calendar()
     relations = _Relations()
     first = max(since or versions[0].effective_from, min(v.effective_from for v in versions))
-    made = present = provisional = 0
+    made = present = provisional = renewed = 0
     idle: list[str] = []
+    ahead = _not_open_yet(instrument_key, first, until, at)
     for version in versions:
         bodies = _bodies_of(version)
         own = queries.own_families(version)
@@ -171,10 +181,37 @@ def make_duties(*, instrument_key: str, until: date, actor: Seat | None, at: dat
             made += len(new)
             present += len(wanted) - len(new)
             provisional += sum(d.provisional for d in new)
-    if made:
+            renewed += _renew(wanted, ahead)
+    Duty.objects.filter(pk__in=[d.pk for d in ahead.values()]).delete()  # what nobody owes any more
+    if made or renewed or ahead:
         facts = {"made": made, "present": present, "provisional": provisional, "until": until.isoformat()}
+        facts |= {"renewed": renewed, "dropped": len(ahead)} if renewed or ahead else {}
         record("duties.duty.made", subject=versions[-1], actor=actor, at=at, name=versions[-1].title, facts=facts)
-    return Made(made, present, provisional, tuple(sorted(set(idle))))
+    return Made(made, present, provisional, tuple(sorted(set(idle))), renewed, len(ahead))
+
+
+def _not_open_yet(instrument_key: str, first: date, until: date, at: datetime) -> dict[str, Duty]:
+    """Return by reference the duties that are there, may not be fulfilled yet, and to which nothing was sent or decided."""
+    found = Duty.objects.filter(rule__instrument__key=instrument_key, period_to__range=(first, until), opens_at__gt=at)
+    found = found.filter(fulfilled_at=None, waived_at=None, suspended_from=None, links=None, exemptions=None)
+    found = found.exclude(occasion__startswith="event:").select_for_update(of=("self",))
+    return {d.reference: d for d in found.only("reference", "rule_id", "calendar_digest", "copies")}
+
+
+_OF_THE_RULE = ("rule", "copies", "period_from", "period_to", "opens_at", "due_at", "provisional", "explanation")
+
+
+def _renew(wanted: list[Duty], ahead: dict[str, Duty]) -> int:
+    """Bring duties ahead up to what holds now, take those still owed out of `ahead`, and return how many were changed."""
+    changed = []
+    for duty in wanted:
+        before = ahead.pop(duty.reference, None)
+        now = (duty.rule_id, duty.calendar_digest, duty.copies)
+        if before is not None and (before.rule_id, before.calendar_digest, before.copies) != now:
+            duty.pk = before.pk
+            changed.append(duty)
+    Duty.objects.bulk_update(changed, [*_OF_THE_RULE, "calendar_digest", "made_at"], batch_size=500)
+    return len(changed)
 
 
 def version_in_force(versions: Collection[Instrument], on: date) -> Instrument | None:

@@ -142,8 +142,8 @@ def _relations(bodies: list[Body], known: dict[str, Organisation]) -> None:
 Decision = dict[str, Any]
 """What a person must decide: {"code", "organisation" (key or ""), "name", "message" (English msgid), "facts"}."""
 
-Survey = Callable[[Collection[int], date], Sequence[Decision]]
-"""Asks a higher app what still holds to bodies (by id) that end on a day."""
+Survey = Callable[[Collection[int], date, datetime], Sequence[Decision]]
+"""Asks a higher app what still holds to bodies (by id) that end on a day, as known at a moment."""
 
 
 @dataclass
@@ -205,7 +205,7 @@ def load_reorganisation(
     for change in plan.changes:
         _change(work, change)
     _end(work)
-    _open_questions(work, surveys)
+    _open_questions(work, surveys, at)
     made = Reorganisation.objects.create(
         key=plan.key,
         title=nfc(plan.title),
@@ -408,7 +408,7 @@ def _followed(work: _Work, body: Organisation, held: list[Unit]) -> list[Unit]:
     return list(wanted.values())
 
 
-def _open_questions(work: _Work, surveys: Sequence[Survey]) -> None:
+def _open_questions(work: _Work, surveys: Sequence[Survey], at: datetime) -> None:
     """Collect what the node cannot decide: the file's own questions, what the facts leave open, what holds to ended bodies."""
     on = work.on
     for decision in work.plan.decisions:
@@ -434,7 +434,7 @@ def _open_questions(work: _Work, surveys: Sequence[Survey]) -> None:
         work.decide("territory_ended", message, r.organisation, unit=r.unit.full_name)
     _shared(work)
     for survey in surveys:
-        work.decisions += survey(ended, on)
+        work.decisions += survey(ended, on, at)
     unverified = sum(not row["verified"] for row in (*work.founded, *work.changed))
     if unverified:
         message = gettext_noop("%(count)s facts of the file were not seen in a source: have them confirmed.")

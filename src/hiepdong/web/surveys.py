@@ -34,17 +34,17 @@ def _counted(rows: Any, key: str) -> dict[int, int]:
     return dict(rows.order_by().values_list(key).annotate(n=Count("pk")))
 
 
-def seats(ended: Collection[int], on: date) -> Sequence[Decision]:
+def seats(ended: Collection[int], on: date, at: datetime) -> Sequence[Decision]:
     """Ask about people who still sit there on the day."""
     found = Seat.objects.filter(organisation__in=ended).filter(Q(valid_until__isnull=True) | Q(valid_until__gt=on))
     message = gettext_noop("%(count)s people still have a seat at %(name)s: end it, and give them one at a successor?")
     return _decisions("seats", message, _counted(found, "organisation_id"))
 
 
-def open_duties(ended: Collection[int], on: date) -> Sequence[Decision]:
-    """Ask about duties owed to or by them that are neither fulfilled nor waived."""
+def open_duties(ended: Collection[int], on: date, at: datetime) -> Sequence[Decision]:
+    """Ask about duties owed to or by them that are neither fulfilled nor waived; what opens later nobody will owe any more."""
     moment: datetime = at_local(on, time(0))
-    still = Duty.objects.filter(fulfilled_at__isnull=True, waived_at__isnull=True)
+    still = Duty.objects.filter(fulfilled_at__isnull=True, waived_at__isnull=True, opens_at__lte=max(moment, at))
     late = gettext_noop("%(name)s owes %(count)s duties that were due before: waive them, or who fulfils them?")
     ahead = gettext_noop("%(name)s owes %(count)s duties that fall due from that day on: waive them, or who takes them over?")
     awaited = gettext_noop("%(count)s duties that fall due from that day on are owed to %(name)s: who receives them?")
@@ -55,7 +55,7 @@ def open_duties(ended: Collection[int], on: date) -> Sequence[Decision]:
     ]
 
 
-def papers(ended: Collection[int], on: date) -> Sequence[Decision]:
+def papers(ended: Collection[int], on: date, at: datetime) -> Sequence[Decision]:
     """Ask about drafts nobody sent and dispatches nobody acknowledged."""
     drafts = Draft.objects.filter(organisation__in=ended, sent_as__isnull=True, discarded_at__isnull=True)
     waiting = Addressee.objects.filter(organisation__in=ended, acknowledged_at__isnull=True, returned_at__isnull=True)
@@ -68,7 +68,7 @@ def papers(ended: Collection[int], on: date) -> Sequence[Decision]:
     ]
 
 
-def regulations(ended: Collection[int], on: date) -> Sequence[Decision]:
+def regulations(ended: Collection[int], on: date, at: datetime) -> Sequence[Decision]:
     """Ask about regulations in force on the day before that bind them."""
     bound = Instrument.objects.filter(parties__organisation__in=ended, effective_from__lt=on)
     bound = bound.filter(Q(effective_until__isnull=True) | Q(effective_until__gte=on))

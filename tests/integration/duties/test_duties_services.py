@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from hiepdong.duties import queries, services
+from hiepdong.duties.calendar_source import build_calendar, table
 from hiepdong.duties.domain.status import Status
 from hiepdong.duties.models import Duty, Exemption, Link, Pair
 from hiepdong.journal.models import Entry
@@ -90,6 +91,64 @@ def test_old_periods_keep_the_old_rules_and_new_ones_get_the_new(world):
     assert by_label["2020-07"].due_at == datetime(2020, 7, 19, 17, tzinfo=UTC)
     assert len(by_label) == 12
     assert not Duty.objects.filter(rule__key="quy", occasion="2020-Q3").exists()  # the new version has no such rule
+
+
+def amended(world, rules, first_day):
+    Instrument.objects.filter(pk=world.instrument.pk).update(effective_until=first_day)
+    return instrument("t.qcph", world.province, world.parties, rules, version=2, effective_from=first_day)
+
+
+LATER = MONTHLY | {"deadline": {"type": "after", "amount": 5, "unit": "days"}}
+
+
+def test_an_amendment_also_reaches_the_duties_that_were_made_ahead(world):
+    make()
+    kept = dict(Duty.objects.filter(occasion="2020-06").values_list("pk", "due_at"))
+    page = Duty.objects.get(reference=world.reference(*world.stations[:1], *world.districts[:1], "2020-07")).pk
+    second = amended(world, {"thang": LATER}, date(2020, 7, 1))
+    again = make()
+    assert (again.made, again.renewed, again.dropped) == (0, 4 * 6, 4 * 2)  # July to December; the third and fourth quarter
+    july = Duty.objects.get(pk=page)  # the same page, under the new rule
+    assert (july.rule.instrument_id, july.due_at) == (second.pk, datetime(2020, 7, 19, 17, tzinfo=UTC))
+    assert july.explanation[1]["facts"]["amount"] == 5
+    assert dict(Duty.objects.filter(occasion="2020-06").values_list("pk", "due_at")) == kept
+    assert not Duty.objects.filter(rule__key="quy", occasion="2020-Q3").exists()
+    assert (make().renewed, make().dropped) == (0, 0)
+
+
+def test_a_duty_that_is_open_or_was_answered_keeps_the_version_it_was_made_under(world):
+    make()
+    early = world.reference(world.stations[0], world.districts[0], "2020-09")
+    _, entry = world.dispatch(world.stations[0], world.districts[0], at(8, 1), [early])
+    services.discharge_by_dispatch(entry, at(8, 1))
+    waived = Duty.objects.get(reference=world.reference(world.stations[0], world.districts[0], "2020-10"))
+    by = world.seat(world.districts[0])
+    services.waive_duty(duty_id=waived.pk, actor=by, at=at(8, 1), reason="hai bên thống nhất")
+    amended(world, {"thang": LATER}, date(2020, 7, 1))
+    late = services.make_duties(instrument_key="t.qcph", until=YEAR_END, actor=None, at=at(8, 2))  # loaded a month late
+    of = dict(Duty.objects.filter(rule__key="thang", debtor=world.stations[0], creditor=world.districts[0])
+              .values_list("occasion", "rule__instrument__version"))  # fmt: skip
+    assert [of[f"2020-{m:02}"] for m in range(6, 13)] == [1, 1, 2, 1, 1, 2, 2]  # July open, September sent, October waived
+    assert late.made == 0
+
+
+def test_what_was_made_ahead_for_a_body_that_ends_is_dropped_and_what_is_open_stays(world):
+    make()
+    Organisation.objects.filter(pk=world.districts[1].pk).update(valid_until=date(2020, 7, 1))
+    assert make().dropped == 2 * 6 + 2 * 2  # from two stations July to December, to two stations two quarters
+    assert Duty.objects.filter(creditor=world.districts[1], occasion="2020-06").count() == 2
+    assert not Duty.objects.filter(creditor=world.districts[1], period_to__gte=date(2020, 7, 1)).exists()
+
+
+def test_new_days_off_move_what_was_made_ahead_on_the_old_ones(world, monkeypatch):
+    make()
+    own = table()
+    own["off"] = [*own.get("off", []), {"on": date(2020, 7, 15), "name": "Nghỉ hoán đổi", "source": "thử", "verified": True}]
+    monkeypatch.setattr(services, "national_calendar", lambda: build_calendar(own))
+    make()
+    of = dict(Duty.objects.filter(rule__key="thang").values_list("occasion", "due_at"))
+    assert of["2020-07"] == datetime(2020, 7, 17, 17, tzinfo=UTC)  # 14 July; 15 is off now; 16 and 17 are worked
+    assert of["2020-08"] == datetime(2020, 8, 18, 17, tzinfo=UTC)
 
 
 def test_a_body_that_ended_owes_nothing_after_its_end(world):

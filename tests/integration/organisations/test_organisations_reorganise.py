@@ -204,6 +204,19 @@ def test_duties_that_fall_due_after_the_day_are_told_on_both_sides():
     assert "Huyện ủy Kỳ Sơn" in {f["name"] for f in about(report, "duties_awaited")}
 
 
+def test_what_opens_only_after_the_day_needs_no_decision_and_is_dropped_by_the_next_round():
+    data = (EXAMPLES / "nghe-an-2020" / "regulation.toml").read_bytes().replace(b"effective_until = 2025-07-01\n", b"")
+    load_instrument(file_bytes=data, name="regulation.toml", actor=None, at=NOW)
+    for model in (Organisation, Responsibility, Superior):
+        model.objects.filter(valid_until=ON).update(valid_until=None)
+    before = datetime(2025, 6, 20, tzinfo=UTC)
+    ahead = {"instrument_key": "nghe-an.qcph-2020", "since": date(2025, 8, 10), "until": date(2025, 12, 31), "actor": None}
+    assert make_duties(**ahead, at=before).made > 100
+    made, _ = services.load_reorganisation(file_bytes=REAL.read_bytes(), name=REAL.name, actor=None, at=before, surveys=SURVEYS)
+    assert not [d for d in made.report["decisions"] if d["code"].startswith("duties_")]
+    assert make_duties(**ahead, at=before).dropped > 100
+
+
 def test_the_board_and_the_papers_of_2020_still_show_the_district_afterwards(client):
     regulation()
     seat = person_at("nghe-an.huyen-uy-ky-son")
