@@ -68,7 +68,7 @@ def keep_file(*, data: bytes, name: str, media_type: str, at: datetime) -> File:
         raise FileTooLarge(name=name[:200], size=len(data))
     digest = hashlib.sha256(data).hexdigest()
     target = path_of(digest)
-    if not target.exists():
+    if not _holds(target, data):  # also writes over a damaged one: whoever has the right bytes mends it
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, partial = tempfile.mkstemp(dir=target.parent)
         with os.fdopen(handle, "wb") as f:
@@ -76,14 +76,41 @@ def keep_file(*, data: bytes, name: str, media_type: str, at: datetime) -> File:
             f.flush()
             os.fsync(f.fileno())
         os.replace(partial, target)
+        _sync_folder(target.parent)
     found, _made = File.objects.get_or_create(
-        digest=digest, defaults={"size": len(data), "media_type": media_type, "name": name[:200], "added_at": at}
+        digest=digest, defaults={"size": len(data), "media_type": media_type[:100], "name": name[:200], "added_at": at}
     )
     return found
 
 
-def read_file(file: File) -> bytes:
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return False
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name in the folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def is_on_disk(file: File) -> bool:
+    """Say whether there are as many bytes as were kept; whether they are the same is checked when they are read."""
+    try:
+        return path_of(file.digest).stat().st_size == file.size
+    except OSError:
+        return False
+
+
+def read_file(file: File, *, name: str = "") -> bytes:
     """Return the bytes of a kept file, checked against their digest.
+
+    `name` is what the reader knows the file by: the first who kept these bytes may have called them otherwise.
 
     Raises:
         FileDamaged: they are missing or changed.
@@ -91,7 +118,7 @@ def read_file(file: File) -> bytes:
     try:
         data = path_of(file.digest).read_bytes()
     except OSError as error:
-        raise FileDamaged(name=file.name) from error
+        raise FileDamaged(name=name or file.name) from error
     if hashlib.sha256(data).hexdigest() != file.digest:
-        raise FileDamaged(name=file.name)
+        raise FileDamaged(name=name or file.name)
     return data

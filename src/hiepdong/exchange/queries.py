@@ -11,14 +11,15 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
 from hiepdong.accounts.models import Seat
 from hiepdong.accounts.queries import visible_organisation_ids
-from hiepdong.documents.services import read_file
+from hiepdong.documents.services import is_on_disk, read_file
 from hiepdong.kernel.errors import NotFound
 from hiepdong.kernel.moments import at_local
+from hiepdong.kernel.text import nfc
 from hiepdong.organisations.models import Organisation
 
 from . import search_index, signing
-from .domain.envelope import Content, read_content
-from .models import Addressee, Dispatch, Draft, Receipt
+from .domain.envelope import Content, InvalidContent, canonical, instant, read_content, receipt_json
+from .models import Addressee, Attachment, Dispatch, Draft, Receipt, ReceiptCode
 
 
 def _visible(seat: Seat) -> QuerySet[Dispatch]:
@@ -36,12 +37,13 @@ def dispatch_for(seat: Seat, dispatch_uuid: uuid.UUID) -> Dispatch:
     found = (
         _visible(seat)
         .filter(uuid=dispatch_uuid)
-        .select_related("sender", "key", "replaces")
+        .select_related("sender", "key", "replaces", "withdraws")
         .prefetch_related(
             Prefetch("addressees", Addressee.objects.select_related("organisation").order_by("role", "id")),
             Prefetch("addressees__receipts", Receipt.objects.select_related("key").order_by("at", "id")),
             "attachments__file",
             "replaced_by",
+            "withdrawn_by",
         )
         .first()
     )
@@ -62,41 +64,138 @@ class Verification:
     genuine: bool
     digest_fits: bool
     chain_fits: bool
+    shown_fits: bool  # the rows from which pages and lists are made say what the bytes say
+    false_receipts: frozenset[int]  # receipts whose signature or content does not fit
+    verdicts_fit: bool  # arrived, acknowledged, returned stand where a receipt says so, and nowhere else
     error: str
     checked: str  # the digest
 
     @property
+    def receipts_fit(self) -> bool:
+        """Every receipt is genuine, and none is missing."""
+        return not self.false_receipts and self.verdicts_fit
+
+    @property
     def good(self) -> bool:
         """Everything fits."""
-        return self.genuine and self.digest_fits and self.chain_fits
+        return self.genuine and self.digest_fits and self.chain_fits and self.shown_fits and self.receipts_fit
 
 
 def verification_of(dispatch: Dispatch) -> Verification:
-    """Verify the bytes of a paper again: signature, digest, and that each chain continues from the paper before."""
+    """Verify a paper again, as `dispatch_for` read it.
+
+    Checked are the signature and whose key it is, the digest, that each chain continues from the paper before, that the
+    stored rows say what was signed, and every receipt.
+    """
     signed = bytes(dispatch.signed)
     digest = signing.digest_of(signed)
-    error = ""
+    content, error = None, ""
     try:
         signing.verify(signed, public_jwk=dispatch.key.public_jwk, kid=dispatch.key.kid, typ=signing.DISPATCH_TYPE)
-        genuine = True
-    except signing.BadSignature as bad:
-        genuine, error = False, str(bad)
-    chain = True
-    if genuine:
         content = read_content(signing.payload_of(signed))
-        before = Q()
-        expected: dict[tuple[str, int], str] = {}
-        for r in content.recipients:
-            if r.sequence > 1:
-                before |= Q(organisation__key=r.organisation, sequence=r.sequence - 1)
-                expected[r.organisation, r.sequence - 1] = r.previous
-        if before:
-            rows = Addressee.objects.filter(before, sender_id_copy=dispatch.sender_id).values_list(
-                "organisation__key", "sequence", "dispatch__digest"
-            )
-            found = {(key, sequence): d for key, sequence, d in rows}
-            chain = all(found.get(k) == v for k, v in expected.items())
-    return Verification(genuine, digest == dispatch.digest, chain, error, digest)
+    except (signing.BadSignature, InvalidContent) as bad:
+        error = str(bad)
+    false, verdicts_fit = _false_receipts(dispatch, digest)
+    return Verification(
+        genuine=content is not None and dispatch.key.organisation_id == dispatch.sender_id,
+        digest_fits=digest == dispatch.digest,
+        chain_fits=content is None or _chain_fits(dispatch, content),
+        shown_fits=content is None or _said(content) == _stored(dispatch),
+        false_receipts=false,
+        verdicts_fit=verdicts_fit,
+        error=error,
+        checked=digest,
+    )
+
+
+def _chain_fits(dispatch: Dispatch, content: Content) -> bool:
+    before = Q()
+    expected: dict[tuple[str, int], str] = {}
+    for r in content.recipients:
+        if r.sequence > 1:
+            before |= Q(organisation__key=r.organisation, sequence=r.sequence - 1)
+            expected[r.organisation, r.sequence - 1] = r.previous
+    if not before:
+        return True
+    rows = Addressee.objects.filter(before, sender_id_copy=dispatch.sender_id).values_list(
+        "organisation__key", "sequence", "dispatch__digest"
+    )
+    found = {(key, sequence): d for key, sequence, d in rows}
+    return all(found.get(k) == v for k, v in expected.items())
+
+
+def _said(content: Content) -> dict[str, Any]:
+    """Return what the signed bytes say, as far as a row repeats it."""
+    return {
+        "id": content.id,
+        "kind": content.kind,
+        "urgency": content.urgency,
+        "sender": content.sender,
+        "signer": content.signer_title,
+        "register": (content.year, content.number, content.notation),
+        "subject": content.subject,
+        "sent_at": content.sent_at,
+        "event_at": content.event_at,
+        "answers": list(content.answers),
+        "other papers": (content.replaces, content.withdraws),
+        "recipients": sorted((r.organisation, r.role, r.sequence, r.previous) for r in content.recipients),
+        "attachments": sorted((str(a["name"])[:200], a["digest"], a["size"]) for a in content.attachments),
+    }
+
+
+def _stored(dispatch: Dispatch) -> dict[str, Any]:
+    """Return the same facts from the rows."""
+    return {
+        "id": str(dispatch.uuid),
+        "kind": dispatch.kind,
+        "urgency": dispatch.urgency,
+        "sender": dispatch.sender.key,
+        "signer": nfc(dispatch.signer_title),
+        "register": (dispatch.register_year, dispatch.register_number, dispatch.notation),
+        "subject": dispatch.subject,
+        "sent_at": dispatch.sent_at,
+        "event_at": dispatch.event_at.replace(microsecond=0) if dispatch.event_at else None,
+        "answers": dispatch.answers,
+        "other papers": tuple(str(o.uuid) if o else "" for o in (dispatch.replaces, dispatch.withdraws)),
+        "recipients": sorted((a.organisation.key, a.role, a.sequence, a.previous_digest) for a in dispatch.addressees.all()),
+        "attachments": sorted((nfc(a.name), a.file.digest, a.file.size) for a in dispatch.attachments.all()),
+    }
+
+
+def _false_receipts(dispatch: Dispatch, digest: str) -> tuple[frozenset[int], bool]:
+    """Return the receipts that do not fit the paper, and whether the verdicts shown are those of the receipts."""
+    false, fit = set(), True
+    for addressee in dispatch.addressees.all():
+        answered = {}
+        for receipt in addressee.receipts.all():
+            answered[receipt.code] = (instant(receipt.at), receipt.reason)
+            if not _is_genuine(receipt, addressee, dispatch, digest):
+                false.add(receipt.pk)
+        moments = [
+            (ReceiptCode.ARRIVED, addressee.arrived_at, ""),
+            (ReceiptCode.ACKNOWLEDGED, addressee.acknowledged_at, ""),
+            (ReceiptCode.RETURNED, addressee.returned_at, addressee.return_reason),
+        ]
+        fit = fit and answered == {str(code): (instant(at), reason) for code, at, reason in moments if at is not None}
+    return frozenset(false), fit
+
+
+def _is_genuine(receipt: Receipt, addressee: Addressee, dispatch: Dispatch, digest: str) -> bool:
+    said = receipt_json(
+        dispatch_digest=digest,
+        dispatch_id=str(dispatch.uuid),
+        organisation=addressee.organisation.key,
+        code=receipt.code,
+        at=receipt.at,
+        reason=receipt.reason,
+    )
+    signed, key = bytes(receipt.signed), receipt.key
+    try:
+        payload = signing.verify(signed, public_jwk=key.public_jwk, kid=key.kid, typ=signing.RECEIPT_TYPE)
+    except signing.BadSignature:
+        return False
+    whole = receipt.digest == signing.digest_of(signed) and key.organisation_id == addressee.organisation_id
+    return whole and payload == canonical(said)
 
 
 def attachment_of(seat: Seat, dispatch_uuid: uuid.UUID, attachment_id: int) -> tuple[str, bytes]:
@@ -108,7 +207,12 @@ def attachment_of(seat: Seat, dispatch_uuid: uuid.UUID, attachment_id: int) -> t
     found = next((a for a in dispatch_for(seat, dispatch_uuid).attachments.all() if a.pk == attachment_id), None)
     if found is None:
         raise NotFound
-    return found.name, read_file(found.file)
+    return found.name, read_file(found.file, name=found.name)
+
+
+def is_kept(attachment: Attachment) -> bool:
+    """Say whether the bytes of a file that came with a paper are on this node; they are checked when it is opened."""
+    return is_on_disk(attachment.file)
 
 
 def raw_of(seat: Seat, dispatch_uuid: uuid.UUID) -> bytes:
@@ -278,8 +382,11 @@ def dispatches_by_ids(seat: Seat, ids: Collection[int]) -> list[Dispatch]:
 
 
 def payload_text(dispatch: Dispatch) -> str:
-    """Return the signed content as indented JSON, for people who want to see exactly what was signed."""
-    return json.dumps(json.loads(signing.payload_of(bytes(dispatch.signed))), ensure_ascii=False, indent=2)
+    """Return the signed content as indented JSON, for people who want to see exactly what was signed; "" if unreadable."""
+    try:
+        return json.dumps(json.loads(signing.payload_of(bytes(dispatch.signed))), ensure_ascii=False, indent=2)
+    except (ValueError, IndexError):
+        return ""
 
 
 def draft_if_any(seat: Seat, draft_id: uuid.UUID) -> Draft | None:
@@ -301,12 +408,12 @@ def correspondents(seat: Seat) -> list[Organisation]:
     return list(Organisation.objects.filter(pk__in=ids).order_by("name_sort"))
 
 
-def form_lines(dispatch: Dispatch) -> dict[str, Any] | None:
-    """Return the report form of a paper for reading: figures with their names, sections; None when it has none.
+def form_lines(content: Content) -> dict[str, Any] | None:
+    """Return the report form of a signed content for reading: figures with their names, sections; None without a form.
 
     The names stand in the signed content where the sender put them; the keys are shown where it did not.
     """
-    form = content_of(dispatch).body.get("form")
+    form = content.body.get("form")
     if not isinstance(form, dict):
         return None
     return {

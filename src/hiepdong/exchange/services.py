@@ -306,13 +306,17 @@ def _content(
 
 
 def _link_replacements(items: Sequence[Outgoing], rows: list[Dispatch], by_uuid: dict[str, Dispatch]) -> None:
+    """Point to papers of the same batch, which had no number before."""
     late = []
     for item, row in zip(items, rows, strict=True):
         if row.replaces_id is None and item.replaces_id in by_uuid:
             row.replaces = by_uuid[item.replaces_id]
             late.append(row)
+        if row.withdraws_id is None and item.withdraws in by_uuid:
+            row.withdraws = by_uuid[item.withdraws]
+            late.append(row)
     if late:
-        Dispatch.objects.bulk_update(late, ["replaces"], batch_size=500)
+        Dispatch.objects.bulk_update(late, ["replaces", "withdraws"], batch_size=500)
 
 
 def _deliver(
@@ -684,6 +688,9 @@ def begin_replacement(*, dispatch_uuid: uuid.UUID, actor: Seat, at: datetime) ->
     dispatch = queries.dispatch_for(actor, dispatch_uuid)
     if dispatch.sender_id != actor.organisation_id:
         raise NotFound
+    check = queries.verification_of(dispatch)
+    if not check.genuine:
+        raise signing.BadSignature(what=check.error)
     content = queries.content_of(dispatch)
     kind = "notice" if content.kind == Kind.NIL_REPORT else content.kind
     return save_draft(

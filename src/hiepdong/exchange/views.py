@@ -1,5 +1,6 @@
 """Pages of papers: one dispatch, the registers, drafts, answers."""
 
+import json
 import re
 import uuid
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import content_disposition_header
+from django.utils.http import content_disposition_header, url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
@@ -35,7 +36,7 @@ from .forms import NoticeForm
 
 def _next(request: HttpRequest, default: str) -> str:
     wanted = request.POST.get("next", "")
-    return wanted if wanted.startswith("/") and not wanted.startswith("//") else default
+    return wanted if wanted and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) else default
 
 
 # --- one paper -------------------------------------------------------------------------------------------------------
@@ -55,21 +56,24 @@ def _shown(request: HttpRequest, dispatch_uuid: uuid.UUID, typed: dict[str, Any]
     mine = next((a for a in addressees if a.organisation_id == seat.organisation_id), None)
     receipts = sorted((r for a in addressees for r in a.receipts.all()), key=lambda r: (r.at, r.pk))
     names = {a.pk: a.organisation.name for a in addressees}
-    at, content = moment(request), queries.content_of(dispatch)
+    at, verification = moment(request), queries.verification_of(dispatch)
+    content = queries.content_of(dispatch) if verification.genuine else None  # what nobody signed is not shown as a paper
     open_ones = [a for a in addressees if a.role == "to" and a.acknowledged_at is None and a.returned_at is None]
     context = {
         "dispatch": dispatch,
         "content": content,
-        "answers": [(reference, reference.rpartition("/")[2]) for reference in content.answers],
+        "answers": [(reference, reference.rpartition("/")[2]) for reference in content.answers] if content else [],
         "pending": [(a, max(0, (at - a.sent_at).days)) for a in open_ones],
-        "form": queries.form_lines(dispatch),
-        "verification": queries.verification_of(dispatch),
+        "form": queries.form_lines(content) if content else None,
+        "files": [(a, queries.is_kept(a)) for a in dispatch.attachments.all()],
+        "verification": verification,
         "addressees": addressees,
         "receipts": [(r, names[r.addressee_id]) for r in receipts],
         "mine": mine,
         "may_answer": mine is not None and mine.acknowledged_at is None and mine.returned_at is None,
         "is_sender": dispatch.sender_id == seat.organisation_id,
         "payload": queries.payload_text(dispatch),
+        "jwk": json.dumps(dispatch.key.public_jwk),
     }
     return render_page(request, "exchange/dispatch_detail.html", "", context | typed, status=status)
 
