@@ -22,6 +22,8 @@ def seat_required(view: View) -> View:
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_authenticated:
+            if request.htmx:  # type: ignore[attr-defined]  # a page behind it holds what was typed: it must not be swapped away
+                return render_page(request, "accounts/signed_out.html", "told", {}, status=401)
             return redirect_to_login(request.get_full_path())
         if request.seat is None:  # type: ignore[attr-defined]
             return render_page(request, "accounts/no_seat.html", "", {}, status=403)

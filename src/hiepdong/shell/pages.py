@@ -19,3 +19,8 @@ def render_page(
     response = render(request, f"{template}#{partial}" if fragment and partial else template, context, status=status)
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+def csrf_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Refuse a form without its token (Django's CSRF_FAILURE_VIEW): a page, or only the refusal for htmx."""
+    return render_page(request, "403_csrf.html", "refusal", {}, status=403)

@@ -131,9 +131,21 @@ def test_a_node_with_organisations_does_not_call_itself_empty(world):
 
 
 def test_a_form_that_stood_open_too_long_is_refused_in_words():
-    answer = Client(enforce_csrf_checks=True).post(reverse("accounts:sign_in"), {"sign_in_name": "a", "password": "b"})
-    assert answer.status_code == 403
-    assert "Trang này mở quá lâu" in answer.content.decode()
+    client, typed = Client(enforce_csrf_checks=True), {"sign_in_name": "a", "password": "b"}
+    page = client.post(reverse("accounts:sign_in"), typed)
+    part = client.post(reverse("accounts:sign_in"), typed, headers={"HX-Request": "true"})
+    assert page.status_code == part.status_code == 403
+    for answer in (page, part):
+        assert "Trang này mở quá lâu" in answer.content.decode()
+    assert "<html" not in part.content.decode(), "a fragment is not a page inside a page"
+
+
+def test_the_autosave_of_a_person_whose_sign_in_has_ended_is_refused_and_not_led_away():
+    address = reverse("exchange:draft_form", args=["00000000-0000-4000-8000-000000000000"])
+    answer = Client().post(address, {"text": "a"}, headers={"HX-Request": "true"})
+    assert answer.status_code == 401
+    assert "<html" not in answer.content.decode()
+    assert Client().post(address, {"text": "a"}).status_code == 302
 
 
 def test_classified_text_is_refused_with_the_proper_channel_and_a_way_to_note_it(world):

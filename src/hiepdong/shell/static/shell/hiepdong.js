@@ -1,30 +1,59 @@
 // Small comforts; every page works without them.
-// Errors of htmx requests (409, 403, 404) are shown in the alert area instead of being swallowed.
+// Errors of htmx requests (401, 403, 404, 409) are shown in the alert area instead of being swallowed.
 document.body.addEventListener("htmx:beforeSwap", (event) => {
   const status = event.detail.xhr.status;
   if (status === 422) { event.detail.shouldSwap = true; event.detail.isError = false; }
-  if ([403, 404, 409].includes(status)) {
+  if ([401, 403, 404, 409].includes(status)) {
     const area = document.getElementById("alerts");
     if (area) { event.detail.shouldSwap = true; event.detail.isError = false; event.detail.target = area; event.detail.swapOverride = "innerHTML"; }
   }
 });
-// Half-written work: warn before leaving a form with unsaved changes that the autosave has not confirmed.
+// Half-written work. The server keeps it while one types; until it has answered, this tab keeps it too (sessionStorage), so that
+// a reload, a crash or a lost connection loses nothing. Once it is saved, refused, sent or left, or at the sign-out, the tab forgets it.
+const KEPT = "draft:";
+const here = KEPT + location.pathname;
+const before = document.referrer.startsWith(`${location.origin}/`) ? KEPT + new URL(document.referrer).pathname : "";
+if (before !== here) sessionStorage.removeItem(before);  // its form was sent, or left on purpose
+for (const form of document.querySelectorAll("form[data-forget]")) form.addEventListener("submit", () => sessionStorage.clear());
 let unsaved = false;
 for (const form of document.querySelectorAll("form[data-draft]")) {
-  form.addEventListener("input", () => { unsaved = true; });
+  const own = (name) => !["csrfmiddlewaretoken", "files"].includes(name);
+  const typed = () => [...new FormData(form)].filter(([name, value]) => own(name) && typeof value === "string");
+  const text = (values) => JSON.stringify(values.filter(([name]) => name !== "revision"));
+  const save = () => { for (const name of ["input", "change"]) form.dispatchEvent(new Event(name)); };
+  const left = JSON.parse(sessionStorage.getItem(here) ?? "null");
+  if (left && text(left) !== text(typed())) {
+    for (const field of form.elements) {
+      const values = left.filter(([name]) => name === field.name).map(([, value]) => value);
+      if (["checkbox", "radio"].includes(field.type)) field.checked = values.includes(field.value);
+      else if (own(field.name) && values.length) [field.value] = values;
+    }
+    document.getElementById("draft-again").hidden = false;
+    unsaved = true;
+    window.addEventListener("load", () => setTimeout(save));
+  } else sessionStorage.removeItem(here);
+  form.addEventListener("input", () => { unsaved = true; sessionStorage.setItem(here, JSON.stringify(typed())); });
   form.addEventListener("submit", () => { unsaved = false; });
-  form.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful) unsaved = false; });
   // A lost connection is told, and what was typed is saved as soon as it is back.
   const lost = document.getElementById("draft-lost");
   let waiting = 0;
+  let asked = "";
   const again = () => {
     clearTimeout(waiting);
-    if (unsaved) for (const name of ["input", "change"]) form.dispatchEvent(new Event(name));
+    if (unsaved) save();
   };
-  const missed = () => { if (lost) lost.hidden = false; clearTimeout(waiting); waiting = setTimeout(again, 15000); };
+  const missed = () => { lost.hidden = false; clearTimeout(waiting); waiting = setTimeout(again, 15000); };
+  form.addEventListener("htmx:beforeRequest", () => { asked = text(typed()); });
   form.addEventListener("htmx:sendError", missed);
   form.addEventListener("htmx:responseError", (event) => { if (event.detail.xhr.status >= 500) missed(); });
-  form.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful && lost) lost.hidden = true; });
+  form.addEventListener("htmx:afterRequest", (event) => {
+    const { status } = event.detail.xhr;  // `successful` is also true of refusals that are shown
+    if (status === 0 || (status >= 400 && status !== 409)) return;
+    lost.hidden = true;
+    const caughtUp = asked === text(typed());
+    if (caughtUp || status === 409) sessionStorage.removeItem(here);  // 409: refused content is kept nowhere
+    if (caughtUp && status < 400) unsaved = false;
+  });
   window.addEventListener("online", again);
 }
 window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
