@@ -68,6 +68,69 @@ def test_a_line_that_cannot_be_answered_says_where_and_what_is_accepted(batch, l
     assert error["hint"]
 
 
+RULE = json.dumps(TWO)
+ON = {"rule": TWO, "cut_off": "2026-02-14"}
+YEAR = {"first": "2026-01-01", "last": "2026-12-31"}
+TWICE_A_YEAR = {"key": "x", "ends": ["05-20", "11-20"], "label": "2026-K"}
+LINES = {
+    "nested beyond the reader": "[" * 200_000,
+    "nested in an object": '{"a":' * 100_000 + "1" + "}" * 100_000,
+    "nested, but readable": f'{{"id": {"[" * 40 + "]" * 40}, "rule": {RULE}, "cut_off": "2026-02-14"}}',
+    "a number that is none": f'{{"id": NaN, "rule": {RULE}, "cut_off": "2026-02-14"}}',
+    "an endless number": f'{{"id": 1e400, "rule": {RULE}, "cut_off": "2026-02-14"}}',
+    "half of a pair": f'{{"id": "\\ud800", "rule": {RULE}, "cut_off": "2026-02-14"}}',
+    "bytes that are no UTF-8": f'{{"id": "\udcff", "rule": {RULE}, "cut_off": "2026-02-14"}}',
+    "a key twice": f'{{"rule": {RULE}, "cut_off": "2026-02-14", "cut_off": "2026-03-14"}}',
+}
+QUESTIONS = {
+    "the last day there is": {"rule": {"type": "after", "amount": 1, "unit": "days"}, "cut_off": "9999-12-31"},
+    "the month after the last": {"rule": {"type": "day_of_month_after", "day": 31}, "cut_off": "9999-12-31"},
+    "the first instant": {"rule": {"type": "after", "amount": 1, "unit": "hours"}, "event_at": "0001-01-01T00:00+14:00"},
+    "hours beyond the end": {"rule": {"type": "after", "amount": 99, "unit": "hours"}, "event_at": "9999-12-31T23:00+07:00"},
+    "a year before the first": {"rule": TWO, "period": {"family": "r-rep-month", "label": "0000-01"}},
+    "a week after the last": {"rule": TWO, "period": {"family": "week", "label": "9999-W52"}},
+    "ends that are numbers": {"rule": TWO, "period": TWICE_A_YEAR | {"ends": [1]}},
+    "no ends": {"rule": TWO, "period": TWICE_A_YEAR | {"ends": None}},
+    "a key that is a list": {"rule": TWO, "period": TWICE_A_YEAR | {"key": ["x"]}},
+    "names of a format": {"rule": TWO, "period": TWICE_A_YEAR | {"names": ["{y:>1000000000}", "b"]}},
+    "one name for two periods": {"rule": TWO, "period": TWICE_A_YEAR | {"names": ["K", "K"]}},
+    "an unknown key of the period": {"rule": TWO, "period": {"family": "month", "label": "2026-02", "lable": ""}},
+    "an unknown key of the calendar": ON | {"calendar": YEAR | {"off": []}},
+    "a calendar that ends first": ON | {"calendar": {"first": "2026-12-31", "last": "2026-01-01"}},
+    "a word that is true to Python": ON | {"accept_provisional": "false"},
+    "an unknown kind": ON | {"debtor_kind": "border_staton"},
+    "a clause that is no text": ON | {"rule": {"type": "date", "clause": {"x": 1}}},
+    "tiers in a tier": ON | {"rule": {"type": "date", "tiers": {"a": {"tiers": {}}}}},
+    "a fixed day that may lie before the event": {
+        "rule": {"type": "day_of_period_end_month", "day": 5},
+        "event_at": "2026-02-13T09:00+07:00",
+    },
+    "a word without end": {"rule": TWO, "cut_off": "x" * 100_000},
+}
+ODD = LINES | {name: json.dumps(question) for name, question in QUESTIONS.items()}
+
+
+@pytest.mark.parametrize("line", ODD.values(), ids=ODD)
+def test_an_odd_line_gets_a_short_error_in_its_place_and_stops_nothing(batch, line):
+    good = json.dumps({"rule": TWO, "cut_off": "2026-02-14"})
+    before, odd, after = batch.answers([good, line, good])
+    assert (before["last_day"], after["last_day"]) == ("2026-02-24", "2026-02-24")
+    assert odd["line"] == 2
+    assert odd["error"]["hint"]
+    written = json.dumps(odd, ensure_ascii=False, allow_nan=False).encode()
+    assert len(written) < 1000
+
+
+def test_a_file_that_is_not_all_utf_8_loses_one_line(tmp_path):
+    path = tmp_path / "in.jsonl"
+    good = json.dumps({"rule": TWO, "cut_off": "2026-02-14"}).encode()
+    path.write_bytes(good + b'\n{"id": "\xff\xfe"}\n' + good + b"\n")
+    out = io.StringIO()
+    with pytest.raises(SystemExit):
+        call_command("deadline", "--batch", "--no-steps", "--input", str(path), stdout=out)
+    assert ["error" in json.loads(line) for line in out.getvalue().splitlines()] == [False, True, False]
+
+
 def test_lines_keep_their_numbers_and_empty_ones_are_passed_over(batch):
     good = json.dumps({"rule": TWO, "cut_off": "2026-02-14"})
     answers = list(batch.answers([good, "", "x", good]))
@@ -91,7 +154,17 @@ def test_the_command_streams_a_file_and_tells_by_its_exit_code(tmp_path):
     with pytest.raises(SystemExit) as stopped:
         call_command("deadline", "--batch", "--input", str(path), stdout=io.StringIO())
     assert stopped.value.code == 1
-    for wrong in (["--batch", "--input", str(tmp_path / "no")], [], ["--rule", "type=", "--cut-off", "2026-01-01"]):
+    rule = ["--rule", "type='date'"]
+    wrong_calls = (
+        ["--batch", "--input", str(tmp_path / "no")],
+        ["--batch", *rule],
+        ["--input", str(path), *rule, "--cut-off", "2026-01-01"],
+        [],
+        rule,
+        [*rule, "--cut-off", "2026-01-01", "--event", "2026-01-01T00:00Z"],
+        ["--rule", "type=", "--cut-off", "2026-01-01"],
+    )
+    for wrong in wrong_calls:
         with pytest.raises(CommandError) as refused:
             call_command("deadline", *wrong, stdout=io.StringIO())
         assert refused.value.returncode == 2
@@ -105,6 +178,20 @@ def test_one_due_moment_is_told_in_vietnamese_with_the_names_of_the_days():
     assert "16/02/2026  Giao thừa Tết Nguyên Đán" in text
     assert "2 ngày làm việc" in text
     assert "= 24/02/2026  2026-02-24T17:00:00Z" in text
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["--rule", "type='date'", "--period", "thang/2026-02"], "Không có loại kỳ báo cáo thang"),
+        (["--days-off", "2050"], "Lịch ngày làm việc chỉ có từ 2004-01-01 đến 2040-12-31"),
+    ],
+)
+def test_a_refusal_on_the_command_line_is_told_in_vietnamese_with_exit_code_1(asked, told):
+    with pytest.raises(CommandError) as refused:
+        call_command("deadline", *asked, stdout=io.StringIO())
+    assert told in str(refused.value)
+    assert refused.value.returncode == 1
 
 
 def test_the_days_off_of_a_year_can_be_compared_with_the_announcement():

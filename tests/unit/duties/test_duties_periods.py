@@ -69,6 +69,11 @@ def test_both_spellings_of_nine_months_are_one_family():
     assert family_named("nine_months") is FAMILIES["nine-months"]
 
 
+@pytest.mark.parametrize("label", ["0000-01", "0001-01", "0001-W01", "9999-12", "9999-W52", "9999", "२०२६-02", "२०२६-W01"])
+def test_a_year_at_the_edge_of_time_gives_nothing_and_does_not_crash(label):
+    assert all(period_labelled(f, label) is None for f in FAMILIES.values())
+
+
 @pytest.mark.parametrize("label", ["2020-13", "2020-Q5", "2020-W54", "2021-W53", "x", "", "2020-3"])
 def test_a_label_that_names_nothing_gives_nothing(label):
     assert all(period_labelled(f, label) is None for f in FAMILIES.values())
@@ -94,7 +99,17 @@ def test_a_custom_cut_on_the_31st_means_the_last_day_of_february_too():
 
 @pytest.mark.parametrize(
     ("ends", "names"),
-    [([], []), (["3-14"], []), (["13-01"], []), (["06-14", "03-14"], []), (["03-14", "03-14"], []), (["03-14"], ["a", "b"])],
+    [
+        ([], []),
+        (["3-14"], []),
+        (["13-01"], []),
+        (["06-14", "03-14"], []),
+        (["03-14", "03-14"], []),
+        (["03-14"], ["a", "b"]),
+        (["03-14", "12-14"], ["K", "K"]),
+        (["03-14"], ["{y}"]),
+        (["03-14"], [""]),
+    ],
 )
 def test_a_custom_family_that_cannot_tile_is_refused(ends, names):
     with pytest.raises(BadFamily) as refused:

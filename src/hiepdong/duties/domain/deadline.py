@@ -25,6 +25,7 @@ ON_DAY_OFF = ("stay", "previous", "next")
 UNITS = ("hours", "days", "working_days", "weeks")
 TYPES = ("day_of_period_end_month", "day_of_month_after", "after", "date")
 BOUNDS = ("day", "days", "working_days")
+LONGEST_SHOWN = 80
 FIELDS = frozenset(
     [
         "type",
@@ -36,7 +37,6 @@ FIELDS = frozenset(
         "latest",
         "earliest_working_days",
         "latest_day",
-        "tiers",
         "clause",
     ]
 )
@@ -145,6 +145,12 @@ class DueMoment(NamedTuple):
 # --- reading a rule --------------------------------------------------------------------------------------------------
 
 
+def clipped(value: object) -> str:
+    """Return a value as an error shows it: short, whatever it is."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
+
+
 def read_deadline(spec: Mapping[str, Any], *, clause: str = "", path: str = "deadline") -> DeadlineRule:
     """Return the rule from the `deadline` table of a duty.
 
@@ -153,50 +159,54 @@ def read_deadline(spec: Mapping[str, Any], *, clause: str = "", path: str = "dea
     """
     tiers = spec.get("tiers") or {}
     if not isinstance(tiers, Mapping):
-        raise BadDeadline(path=f"{path}.tiers", found=repr(tiers), accepted="{kind = {…}}")
+        raise BadDeadline(path=f"{path}.tiers", found=clipped(tiers), accepted="{kind = {…}}")
     common = {k: v for k, v in spec.items() if k != "tiers"}
     read = {}
     for kind, own in tiers.items():
         if not isinstance(own, Mapping):
-            raise BadDeadline(path=f"{path}.tiers.{kind}", found=repr(own), accepted="{type = …}")
+            raise BadDeadline(path=f"{path}.tiers.{str(kind)[:LONGEST_SHOWN]}", found=clipped(own), accepted="{type = …}")
         read[kind] = _read_one({**common, **own}, clause, f"{path}.tiers.{kind}")
     return DeadlineRule(_read_one(common, clause, path), read)
 
 
 def _read_one(spec: Mapping[str, Any], clause: str, path: str) -> Deadline:
-    unknown = sorted(set(spec) - FIELDS)
+    unknown = sorted(set(spec) - FIELDS, key=str)
     if unknown:
-        raise BadDeadline(path=f"{path}.{unknown[0]}", found=repr(spec[unknown[0]]), accepted=", ".join(sorted(FIELDS)))
+        raise BadDeadline(
+            path=f"{path}.{str(unknown[0])[:LONGEST_SHOWN]}",
+            found=clipped(spec[unknown[0]]),
+            accepted=", ".join(sorted(FIELDS)),
+        )
     kind = spec.get("type")
     if kind not in TYPES:
-        raise BadDeadline(path=f"{path}.type", found=repr(kind), accepted=", ".join(TYPES))
+        raise BadDeadline(path=f"{path}.type", found=clipped(kind), accepted=", ".join(TYPES))
     day, amount, unit = spec.get("day", 0), spec.get("amount", 0), spec.get("unit", "")
     if kind.startswith("day_of") and not _whole(day, 1, 31):
-        raise BadDeadline(path=f"{path}.day", found=repr(day), accepted="1 … 31")
+        raise BadDeadline(path=f"{path}.day", found=clipped(day), accepted="1 … 31")
     if kind == "after":
         if unit not in UNITS:
-            raise BadDeadline(path=f"{path}.unit", found=repr(unit), accepted=", ".join(UNITS))
+            raise BadDeadline(path=f"{path}.unit", found=clipped(unit), accepted=", ".join(UNITS))
         least = 0 if unit == "days" else 1
         if not _whole(amount, least, 10_000):
-            raise BadDeadline(path=f"{path}.amount", found=repr(amount), accepted=f"{least} … 10000")
+            raise BadDeadline(path=f"{path}.amount", found=clipped(amount), accepted=f"{least} … 10000")
     policy = spec.get("on_day_off", "stay")
     if policy not in ON_DAY_OFF:
-        raise BadDeadline(path=f"{path}.on_day_off", found=repr(policy), accepted=", ".join(ON_DAY_OFF))
+        raise BadDeadline(path=f"{path}.on_day_off", found=clipped(policy), accepted=", ".join(ON_DAY_OFF))
     least_days, latest_day = spec.get("earliest_working_days", 0), spec.get("latest_day", 0)
     if not _whole(least_days, 0, 10_000):
-        raise BadDeadline(path=f"{path}.earliest_working_days", found=repr(least_days), accepted="0 … 10000")
+        raise BadDeadline(path=f"{path}.earliest_working_days", found=clipped(least_days), accepted="0 … 10000")
     if not _whole(latest_day, 0, 31):
-        raise BadDeadline(path=f"{path}.latest_day", found=repr(latest_day), accepted="0 … 31")
+        raise BadDeadline(path=f"{path}.latest_day", found=clipped(latest_day), accepted="0 … 31")
     bounds = {name: _read_bound(spec.get(name), f"{path}.{name}") for name in ("earliest", "latest")}
     if least_days:  # the short forms of a regulation file
         bounds["earliest"] = Bound("working_days", least_days)
     if latest_day:
         bounds["latest"] = Bound("day", latest_day)
+    if not isinstance(spec.get("clause", clause), str):
+        raise BadDeadline(path=f"{path}.clause", found=clipped(spec["clause"]), accepted='"…"')
     if unit == "hours" and (policy != "stay" or any(bounds.values())):
         raise BadDeadline(path=path, found="unit = hours", accepted='on_day_off = "stay", no earliest, no latest')
-    return Deadline(
-        kind, day, amount, unit if kind == "after" else "", policy, clause=str(spec.get("clause", clause)), **bounds
-    )
+    return Deadline(kind, day, amount, unit if kind == "after" else "", policy, clause=spec.get("clause", clause), **bounds)
 
 
 def _whole(value: object, least: int, most: int) -> bool:
@@ -208,10 +218,10 @@ def _read_bound(value: Any, path: str) -> Bound | None:
         return None
     accepted = "{working_days = 1}, {days = 3}, {day = 20}"
     if not isinstance(value, Mapping) or len(value) != 1:
-        raise BadDeadline(path=path, found=repr(value), accepted=accepted)
+        raise BadDeadline(path=path, found=clipped(value), accepted=accepted)
     ((kind, amount),) = value.items()
     if kind not in BOUNDS or not _whole(amount, 1, 31 if kind == "day" else 10_000):
-        raise BadDeadline(path=f"{path}.{kind}", found=repr(amount), accepted=accepted)
+        raise BadDeadline(path=f"{path}.{str(kind)[:LONGEST_SHOWN]}", found=clipped(amount), accepted=accepted)
     return Bound(kind, amount)
 
 

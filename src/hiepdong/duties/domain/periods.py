@@ -118,13 +118,14 @@ def custom_family(key: str, ends: Sequence[str], names: Sequence[str] = ()) -> F
     """Return a family from the last days of the periods of a year, each "MM-DD" ("02-31" = last day of February).
 
     Raises:
-        BadFamily: a day is impossible, the list is empty or not in order, or there are more or fewer names than ends.
+        BadFamily: a day is impossible, the list is empty or not in order, there are more or fewer names than ends, a name
+            stands twice or cannot stand in a reference.
     """
     cut: list[tuple[int, int]] = []
     for text in ends:
         found = re.fullmatch(r"(\d{2})-(\d{2})", text)
         if not found or not 1 <= int(found[1]) <= 12 or not 1 <= int(found[2]) <= 31:
-            raise BadFamily(family=key, what=f"{text!r}")
+            raise BadFamily(family=key, what=repr(text[:20]))
         cut.append((int(found[1]), int(found[2])))
     if not cut:
         raise BadFamily(family=key, what="[]")
@@ -133,6 +134,8 @@ def custom_family(key: str, ends: Sequence[str], names: Sequence[str] = ()) -> F
         raise BadFamily(family=key, what=" ≥ ".join(ends))
     if names and len(names) != len(cut):
         raise BadFamily(family=key, what=f"{len(names)} / {len(cut)}")
+    if len(set(names)) < len(names) or not all(re.fullmatch(r"[0-9A-Za-z.-]{1,20}", n) for n in names):
+        raise BadFamily(family=key, what=", ".join(names)[:80])  # a name stands in the reference of a duty: one period each
     labels = tuple(f"{{y}}-{n}" for n in names) or tuple(f"{{y}}-P{i:02}" for i in range(1, len(cut) + 1))
     return Family(key, tuple(cut), labels)
 
@@ -185,14 +188,17 @@ def periods_between(family: Family, first: date, last: date) -> list[Period]:
 
 def period_labelled(family: Family, label: str) -> Period | None:
     """Return the period with that label ("2020-03", "2020-Q1", "2020-W07"), or None."""
+    head = re.match(r"[0-9]{4}", label)
+    year = int(head[0]) if head else 0
+    if not date.min.year < year < date.max.year:  # its periods could leave what a calendar can hold
+        return None
     if family.weeks:
-        found = re.fullmatch(r"(\d{4})-W(\d{2})", label)
+        found = re.fullmatch(r"[0-9]{4}-W([0-9]{2})", label)
         try:
-            return _week(date.fromisocalendar(int(found[1]), int(found[2]), 1)) if found else None
+            return _week(date.fromisocalendar(year, int(found[1]), 1)) if found else None
         except ValueError:
             return None
-    head = re.match(r"\d{4}", label)
-    return next((p for p in _of_year(family, int(head[0])) if p.label == label), None) if head else None
+    return next((p for p in _of_year(family, year) if p.label == label), None)
 
 
 def next_period(family: Family, period: Period) -> Period:

@@ -5,26 +5,32 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from datetime import date
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import translation
 from django.utils.translation import gettext as _
 
 from hiepdong.duties import queries
 from hiepdong.duties.calendar_source import national_calendar
 from hiepdong.duties.domain.batch import Batch
+from hiepdong.duties.domain.calendar import CalendarTooShort
+from hiepdong.kernel.errors import DomainError
+from hiepdong.shell.commands import PlainCommand, told
+
+EVERY = 100_000  # lines, between two words of progress
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Compute due moments with the deadline engine. With --batch: one JSON object per line in, one per line out "
-        "(docs/reference/deadline-batch.md). Without: one due moment from the command line. Needs no database. "
+        "(docs/reference/deadline-batch.md); a line that cannot be answered gets an error in its place. Without: one due "
+        "moment from the command line. Needs no database. "
         "Exit code 0: every line was answered; 1: at least one line was refused; 2: wrong call."
     )
     requires_system_checks: list[str] = []
-    requires_migrations_checks = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--batch", action="store_true", help="read JSON Lines, write JSON Lines, in order")
@@ -40,31 +46,33 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one result as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["days_off"]:
+        if options["days_off"] is not None:
             self._days_off(options["days_off"], as_json=options["json"])
             return
+        if options["batch"] and options["rule"]:
+            raise CommandError("--batch, --rule: only one of the two.", returncode=2)
+        if options["input"] and not options["batch"]:
+            raise CommandError("--input goes with --batch.", returncode=2)
         batch = Batch(national_calendar(), explain=not options["no_steps"])
-        refused = self._batch(batch, options) if options["batch"] else self._one(batch, options)
-        if refused:
+        if not options["batch"]:
+            self._one(batch, options)
+        elif self._batch(batch, options):
             sys.exit(1)
 
     def _batch(self, batch: Batch, options: dict[str, Any]) -> bool:
-        try:
-            source: TextIO = options["input"].open(encoding="utf-8") if options["input"] else sys.stdin
-        except OSError as error:
-            raise CommandError(f"{options['input']}: {error.strerror}", returncode=2) from error
         refused = False
-        with source:
+        with _lines(options["input"]) as source:
             for answer in batch.answers(source):
                 refused = refused or "error" in answer
                 self.stdout.write(json.dumps(answer, ensure_ascii=False))
-                if options["progress"] and answer["line"] % 100_000 == 0:
-                    self.stderr.write(f"{answer['line']}")
+                if options["progress"] and answer["line"] % EVERY == 0:
+                    self.stderr.write(f"deadline: {answer['line']} lines")
         return refused
 
-    def _one(self, batch: Batch, options: dict[str, Any]) -> bool:
-        if not options["rule"]:
-            raise CommandError("Give --batch, or --rule with --period, --cut-off or --event.", returncode=2)
+    def _one(self, batch: Batch, options: dict[str, Any]) -> None:
+        starts = [k for k in ("period", "cut_off", "event") if options[k]]
+        if not options["rule"] or len(starts) != 1:
+            raise CommandError("Give --batch, or --rule with one of --period, --cut-off, --event.", returncode=2)
         asked: dict[str, Any] = {"rule": _rule(options["rule"]), "debtor_kind": options["debtor_kind"]}
         if options["period"]:
             family, _slash, label = options["period"].partition("/")
@@ -73,19 +81,25 @@ class Command(BaseCommand):
             asked["cut_off"] = options["cut_off"]
         if options["event"]:
             asked["event_at"] = options["event"]
-        answer = batch.answer(json.dumps(asked))
         if options["json"]:
+            answer = batch.answer(json.dumps(asked))
             self.stdout.write(json.dumps(answer, ensure_ascii=False, indent=1))
-            return "error" in answer
+            if "error" in answer:
+                sys.exit(1)
+            return
+        try:
+            answer = batch.due(asked)
+        except DomainError as error:
+            raise CommandError(told(error), returncode=1) from error
         with translation.override("vi"):
             for line in _said(answer):
                 self.stdout.write(line)
-        return "error" in answer
 
     def _days_off(self, year: int, *, as_json: bool) -> None:
         calendar = national_calendar()
         if not calendar.first.year <= year <= calendar.last.year:
-            raise CommandError(f"{year}: {calendar.first.year} … {calendar.last.year}", returncode=1)
+            known = {"first": calendar.first.isoformat(), "last": calendar.last.isoformat(), "needed": str(year)}
+            raise CommandError(told(CalendarTooShort(**known)), returncode=1)
         rows = [
             {"on": on.isoformat(), "name": name, "verified": calendar.is_verified(on, on)}
             for on, name in sorted(calendar.named.items())
@@ -105,19 +119,28 @@ def _rule(text: str) -> Any:
     """Return the deadline table written as JSON, or as the inside of a TOML inline table."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     inside = text.strip().removeprefix("{").removesuffix("}")
     try:
         return tomllib.loads(f"rule = {{{inside}}}")["rule"]
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise CommandError(f'--rule: {error}. Write: type="after", amount=2, unit="working_days"', returncode=2) from error
 
 
+def _lines(path: Path | None) -> TextIO:
+    """Return the input as text; bytes that are not UTF-8 are kept as halves of pairs, so that only their line is refused."""
+    if path is None:
+        if isinstance(sys.stdin, TextIOWrapper):
+            sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+        return sys.stdin
+    try:
+        return path.open(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}", returncode=2) from error
+
+
 def _said(answer: dict[str, Any]) -> Iterator[str]:
-    if "error" in answer:
-        yield f"{answer['error']['message']} {answer['error']['hint']}"
-        return
     for step in queries.shown_steps(answer.get("steps", ())):
         clause = f" ({step.clause})" if step.clause else ""
         yield f"{step.number}. {step.text}{clause}"
