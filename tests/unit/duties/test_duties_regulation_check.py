@@ -140,3 +140,24 @@ def test_the_schema_is_printed_as_json():
     out = io.StringIO()
     call_command("regulation", "schema", stdout=out)
     assert "duty" in json.loads(out.getvalue())["properties"]
+
+
+def test_what_is_printed_behind_a_stroke_names_an_indicator_of_the_form_that_stands_first():
+    form = """
+[[form]]
+key = "f"
+title = "Báo cáo"
+"""
+    row = '[[form.indicator]]\nkey = "{}"\nname = "x"\nunit = "y"\n{}'
+    behind = 'paired_with = "{}"\n'
+    good = form + row.format("vu", "") + row.format("nguoi", behind.format("vu")) + row.format("tien", behind.format("vu"))
+    regulation, problems = check((HEAD + duty() + good).encode(), "t.toml")
+    assert problems == []
+    assert [i["paired_with"] for i in regulation.forms[0]["indicators"]] == ["", "vu", "vu"]
+    for wrong in ("tien", "khong-co", "nguoi"):  # itself, unknown, itself behind another
+        text = good.replace(
+            'key = "tien"\nname = "x"\nunit = "y"\npaired_with = "vu"',
+            f'key = "tien"\nname = "x"\nunit = "y"\npaired_with = "{wrong}"',
+        )
+        _, problems = check((HEAD + duty() + text).encode(), "t.toml")
+        assert [p.path for p in problems] == ["form[1].indicator[3].paired_with"]

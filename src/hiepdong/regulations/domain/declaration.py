@@ -169,6 +169,9 @@ INDICATOR = Table(
             "text", "cộng dồn, lấy số cuối kỳ, không gộp", choices=("sum", "last", "none"), default="sum", example="last"
         ),
         "parts_of": Field("text", "là một phần của chỉ tiêu nào của mẫu", default="không", example="vu-viec"),
+        "paired_with": Field(
+            "text", "in sau dấu / của chỉ tiêu nào: vụ/đối tượng, lượt/lượt người", default="không", example="vu-viec"
+        ),
         "required": Field("boolean", "phải điền", default="false", example="true"),
     },
 )

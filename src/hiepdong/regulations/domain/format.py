@@ -111,7 +111,11 @@ def _form(form: dict[str, Any], fields: set[str], path: str) -> Iterator[tuple[s
     keys = {x["key"] for x in indicators}
     for j, indicator in enumerate(indicators, 1):
         yield from _known(indicator.get("field", ""), fields, f"{path}.indicator[{j}].field", "lĩnh vực đã khai")
-        yield from _known(indicator.get("parts_of", ""), keys, f"{path}.indicator[{j}].parts_of", "chỉ tiêu của mẫu")
+        others = keys - {indicator["key"]}
+        yield from _known(indicator.get("parts_of", ""), others, f"{path}.indicator[{j}].parts_of", "chỉ tiêu khác của mẫu")
+        first = indicator.get("paired_with", "")  # the first of a/b or a/b/c, itself behind no other
+        heads = {x["key"] for x in indicators if not x.get("paired_with")} - {indicator["key"]}
+        yield from _known(first, heads, f"{path}.indicator[{j}].paired_with", "chỉ tiêu khác của mẫu, đứng đầu cặp")
     if not indicators and not form.get("section"):
         yield path, "mẫu trống", "ít nhất một [[form.indicator]] hoặc [[form.section]]"
 
@@ -196,6 +200,7 @@ def _built(data: dict[str, Any]) -> Regulation:
                 "field": "",
                 "aggregate": "sum",
                 "parts_of": "",
+                "paired_with": "",
                 "required": False,
             }
             | x
