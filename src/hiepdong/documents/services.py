@@ -52,6 +52,12 @@ def take_numbers(*, organisation_id: int, register: str, year: int, count: int) 
     return first
 
 
+def refuse_too_large(*, name: str, size: int) -> None:
+    """Raise `FileTooLarge` if a file of that many bytes is not kept; to be asked before it is read."""
+    if size > LARGEST:
+        raise FileTooLarge(name=name[:200], size=size)
+
+
 def path_of(digest: str) -> Path:
     """Return where the bytes with that SHA-256 are kept."""
     return Path(settings.MEDIA_ROOT) / digest[:2] / digest
@@ -64,8 +70,7 @@ def keep_file(*, data: bytes, name: str, media_type: str, at: datetime) -> File:
     Raises:
         FileTooLarge: more than 50 MB.
     """
-    if len(data) > LARGEST:
-        raise FileTooLarge(name=name[:200], size=len(data))
+    refuse_too_large(name=name, size=len(data))
     digest = hashlib.sha256(data).hexdigest()
     target = path_of(digest)
     if not _holds(target, data):  # also writes over a damaged one: whoever has the right bytes mends it

@@ -7,14 +7,14 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Sum
 
 from hiepdong.accounts.models import Seat
 from hiepdong.accounts.queries import visible_organisation_ids
 from hiepdong.duties import queries as duties
 from hiepdong.duties.models import Duty
 from hiepdong.exchange import queries as exchange
-from hiepdong.exchange.models import Addressee, Draft
+from hiepdong.exchange.models import Addressee, Dispatch, Draft
 from hiepdong.kernel.errors import NotFound
 from hiepdong.kernel.text import fold
 from hiepdong.organisations import queries as organisations
@@ -22,6 +22,7 @@ from hiepdong.organisations.models import Organisation
 from hiepdong.regulations.models import DutyRule, Form
 
 from .domain.compose import typed_from
+from .domain.figures import precision_of_sum
 from .models import Figure, PublishedFigure, State
 
 
@@ -29,7 +30,7 @@ from .models import Figure, PublishedFigure, State
 class Total:
     """One indicator over a period: `value` is None when no report gave a number.
 
-    `exact` is False when one of the added figures was not. `merged` figures of several indicators keep their scope.
+    `precision` is what the value may claim when figures stated as over, nearly or about are among those added.
     """
 
     indicator: str
@@ -40,26 +41,28 @@ class Total:
     group: str
     aggregate: str
     value: Decimal | None
-    exact: bool
+    precision: str
     reports: int
     not_reported: int
     without_number: int
     organisations: int
     parts_of: str = ""
+    paired_with: str = ""
     published: list[PublishedFigure] = dataclasses.field(default_factory=list)
 
 
 def figures_for_review(instrument_key: str, *, first: date, last: date, as_of: datetime) -> list[Total]:
     """Return every indicator of the instrument's forms for periods that end from `first` to `last`, both inclusive.
 
-    An indicator that is a state (`aggregate = "last"`) takes each organisation's latest figure; the others are added.
+    An indicator that is a state (`aggregate = "last"`) takes each organisation's latest figure; what is not to be put
+    together (`"none"`) has a value only where a single figure was reported; the others are added.
     Only figures of reports sent up to `as_of` that still stand are counted. The number of queries is constant.
     """
     live = Figure.objects.filter(
+        Q(superseded=False) | ~_ended(as_of),
         instrument_key=instrument_key,
         period_to__gte=first,
         period_to__lte=last,
-        superseded=False,
         dispatch__sent_at__lte=as_of,
     )
     with_value = Q(state=State.VALUE)
@@ -69,11 +72,13 @@ def figures_for_review(instrument_key: str, *, first: date, last: date, as_of: d
         for row in live.values("indicator", "definition").annotate(
             total=Sum("value"),
             reports=Count("dispatch", distinct=True, filter=with_value),
+            values=Count("id", filter=with_value),
             none=Count("id", filter=Q(state=State.NOT_REPORTED)),
             words=Count("id", filter=Q(state=State.NO_NUMBER)),
             bodies=Count("organisation", distinct=True, filter=with_value),
-            loosest=Min("precision", filter=with_value),
-            strictest=Max("precision", filter=with_value),
+            over=Count("id", filter=with_value & Q(precision="over")),
+            nearly=Count("id", filter=with_value & Q(precision="nearly")),
+            about=Count("id", filter=with_value & Q(precision="about")),
         )
     }
     forms = Form.objects.filter(instrument__key=instrument_key).order_by("-instrument__version", "id")
@@ -88,8 +93,11 @@ def figures_for_review(instrument_key: str, *, first: date, last: date, as_of: d
     totals = []
     for definition, indicator in definitions.items():
         row: Any = sums.get((indicator["key"], definition), {})
-        value = latest.get(definition) if indicator["aggregate"] == "last" else row.get("total")
-        exact = row.get("loosest", "exact") == "exact" and row.get("strictest", "exact") == "exact"
+        value, told = row.get("total"), {word for word in ("over", "nearly", "about") if row.get(word)}
+        if indicator["aggregate"] == "last":
+            value, told = latest.get(definition, (None, set()))
+        elif indicator["aggregate"] == "none" and row.get("values", 0) > 1:
+            value = None  # rates and the like: several of them make no sum
         totals.append(
             Total(
                 indicator=indicator["key"],
@@ -100,16 +108,24 @@ def figures_for_review(instrument_key: str, *, first: date, last: date, as_of: d
                 group=indicator["group"],
                 aggregate=indicator["aggregate"],
                 value=value,
-                exact=exact,
+                precision=precision_of_sum(told),
                 reports=row.get("reports", 0),
                 not_reported=row.get("none", 0),
                 without_number=row.get("words", 0),
                 organisations=row.get("bodies", 0),
                 parts_of=indicator.get("parts_of", ""),
+                paired_with=indicator.get("paired_with", ""),
                 published=published.get(indicator["key"], []),
             )
         )
     return totals
+
+
+def _ended(at: datetime) -> Q:
+    """Say whether a figure's report was replaced, withdrawn or returned up to the moment; later it still stood then."""
+    followed = Dispatch.objects.filter(Q(replaces=OuterRef("dispatch_id")) | Q(withdraws=OuterRef("dispatch_id")))
+    returned = Addressee.objects.filter(dispatch=OuterRef("dispatch_id"), returned_at__lte=at)
+    return Q(Exists(followed.filter(sent_at__lte=at))) | Q(Exists(returned))
 
 
 def _told_again(live: QuerySet[Figure], instrument_key: str) -> list[int]:
@@ -138,15 +154,17 @@ def _told_again(live: QuerySet[Figure], instrument_key: str) -> list[int]:
     return shorter
 
 
-def _latest(live: QuerySet[Figure], definitions: set[str]) -> dict[str, Decimal]:
-    """Return the sum of each organisation's latest figure for indicators that describe a state."""
-    found: dict[str, Decimal] = {}
+def _latest(live: QuerySet[Figure], definitions: set[str]) -> dict[str, tuple[Decimal, set[str]]]:
+    """Return the sum of each organisation's latest figure for indicators that describe a state, and their precisions."""
+    found: dict[str, tuple[Decimal, set[str]]] = {}
     seen: set[tuple[str, int, str]] = set()
     rows = live.filter(definition__in=definitions, state=State.VALUE).order_by("-period_to", "-id")
-    for definition, organisation, scope, value in rows.values_list("definition", "organisation_id", "scope", "value"):
+    columns = ("definition", "organisation_id", "scope", "value", "precision")
+    for definition, organisation, scope, value, precision in rows.values_list(*columns):
         if (definition, organisation, scope) not in seen and value is not None:
             seen.add((definition, organisation, scope))
-            found[definition] = found.get(definition, Decimal(0)) + value
+            total, told = found.get(definition, (Decimal(0), set()))
+            found[definition] = (total + value, told | {precision})
     return found
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from hiepdong.documents.domain.layout import Block, Column, Document, Heading, Paragraph, Points, Table
-from hiepdong.documents.domain.profiles import blank_number, place_and_date, profile_for
+from hiepdong.documents.domain.layout import Band, Block, Column, Document, Heading, Paragraph, Points, Table
+from hiepdong.documents.domain.profiles import Profile, blank_number, place_and_date, profile_for
 from hiepdong.documents.rendering import DOCX, PDF, render_docx, render_pdf
 from hiepdong.kernel.moments import local_day
 from hiepdong.shell.templatetags.hiepdong import number
@@ -53,7 +53,7 @@ def document_of(shown: Shown) -> Document:
     marks += [_("MADE-UP DATA, FOR DEMONSTRATION ONLY")] if facts["made_up"] else []
     return Document(
         profile=look.key,
-        superior=issuer["superior"],
+        superior="" if issuer["kind"].startswith("peoples_committee") else issuer["superior"],
         issuer=issuer["name"],
         number_line=review.notation or blank_number(look, issuer["notation"], "BC"),
         place_and_date=place_and_date(issuer["place"], on),
@@ -61,16 +61,49 @@ def document_of(shown: Shown) -> Document:
         subject=wording.title(facts),
         blocks=tuple(_body(shown, approved=approved)),
         annexes=tuple(_annexes(shown)),
-        recipients=(_("the superior bodies (to report)"), _("the bodies of the regulation"), _("the file")),
+        recipients=_recipients(issuer, look),
         authority=_authority(issuer),
+        signer_title=SIGNERS.get(issuer["kind"], ""),
         banner=" – ".join(marks),
         footnote=_footnote(shown),
         keywords=(facts["instrument"]["key"], str(facts["year"])),
     )
 
 
+# A body that decides as one signs through a person for it (T/M, TM.); a commander or a head signs for himself.
+COLLECTIVES = {
+    "border_guard_party": "Đảng ủy",
+    "party_province": "Ban Thường vụ",
+    "party_district": "Ban Thường vụ",
+    "party_commune": "Ban Thường vụ",
+    "peoples_committee_province": "Ủy ban nhân dân",
+    "peoples_committee_district": "Ủy ban nhân dân",
+    "peoples_committee_commune": "Ủy ban nhân dân",
+}
+SIGNERS = {
+    "peoples_committee_province": "Chủ tịch",
+    "peoples_committee_district": "Chủ tịch",
+    "peoples_committee_commune": "Chủ tịch",
+    "border_guard_command": "Chỉ huy trưởng",
+    "border_gate_command": "Chỉ huy trưởng",
+    "border_station": "Đồn trưởng",
+    "sea_squadron": "Hải đội trưởng",
+    "military_command": "Chỉ huy trưởng",
+    "department": "Thủ trưởng",
+    "ministry": "Bộ trưởng",
+    "government": "Thủ tướng",
+    "other": "Thủ trưởng",
+}
+
+
 def _authority(issuer: dict[str, Any]) -> str:
-    return {"border_guard_party": "Đảng ủy", "border_guard_command": "Bộ Chỉ huy"}.get(issuer["kind"], issuer["name"])
+    return COLLECTIVES.get(issuer["kind"], "")
+
+
+def _recipients(issuer: dict[str, Any], look: Profile) -> tuple[str, ...]:
+    above = [_("%(superior)s (to report)") % {"superior": issuer["superior"]}] if issuer["superior"] else []
+    mark = "," if look.key == "party" else ";"
+    return (*(f"{r}{mark}" for r in (*above, _("the bodies of the regulation"))), _("the file") + ".")
 
 
 def _footnote(shown: Shown) -> str:
@@ -104,46 +137,58 @@ def _body(shown: Shown, *, approved: bool) -> list[Block]:
 
 
 def _section(shown: Shown, section: str, *, approved: bool) -> list[Block]:
-    text = shown.texts[section].text
-    blocks: list[Block] = [Paragraph(text)] if text else []
+    blocks = _prose(shown.texts[section].text)
     match section:
         case "results":
             for n, field in enumerate(shown.fields, 1):
                 clause = f" ({_('Article')} {field.clause})" if field.clause else ""
-                blocks += [Heading(f"{n}. {field.name}{clause}", 2), Paragraph(field.text.text)]
+                blocks += [Heading(f"{n}. {field.name}{clause}", 2), *_prose(field.text.text)]
         case "limitations":
             blocks += _limitations(shown)
         case "causes":
             blocks += [Paragraph(line) for line in _causes(shown)]
         case "tasks":
-            blocks += _points([i.text for i in shown.tasks], numbered=True)
+            blocks += _points([i.text for i in shown.tasks])
+            if shown.directives:
+                blocks.append(Heading(_("Directives of the conference"), 2))
+                blocks += _points([i.text for i in shown.directives])
         case "proposals":
             for n, (addressee, items) in enumerate(shown.proposals, 1):
                 blocks.append(Heading(f"{n}. " + _("For %(addressee)s") % {"addressee": addressee}, 2))
                 blocks += _points([i.text for i in items])
-            if shown.directives:
-                blocks.append(Heading(_("Directives of the conference"), 2))
-                blocks += _points([i.text for i in shown.directives])
     if not blocks and not approved:
         blocks.append(Paragraph(_("(not written yet)"), italic=True))
     return blocks
 
 
-def _points(texts: list[str], *, numbered: bool = False) -> list[Block]:
-    return [Points(tuple(texts), numbered)] if texts else []
+def _prose(text: str) -> list[Block]:
+    """Return a text as paragraphs, and lines that begin with a dash as points."""
+    blocks: list[Block] = []
+    for line in text.split("\n"):
+        if line.startswith("- "):
+            before = blocks.pop().items if blocks and isinstance(blocks[-1], Points) else ()
+            blocks.append(Points((*before, line[2:].strip())))
+        elif line.strip():
+            blocks.append(Paragraph(line))
+    return blocks
+
+
+def _points(texts: list[str]) -> list[Block]:
+    return [Points(tuple(texts))] if texts else []
 
 
 def _limitations(shown: Shown) -> list[Block]:
-    blocks: list[Block] = []
+    parts: list[tuple[str, list[str]]] = []
     if shown.stated:
-        blocks.append(Heading(_("As the conference stated them"), 2))
-        blocks += _points([i.text for i in shown.stated])
-    before = ""
+        parts.append((_("As the conference stated them"), [i.text for i in shown.stated]))
     for f in shown.findings:
-        if f.name != before:
-            blocks.append(Heading(f"{f.name} ({_('from the records')})", 2))
-            before = f.name
-        blocks.append(Paragraph(f.text.text))
+        title = f"{f.name} ({_('from the records')})"
+        if not parts or parts[-1][0] != title:
+            parts.append((title, []))
+        parts[-1][1].append(f.text.text)
+    blocks: list[Block] = []
+    for n, (title, texts) in enumerate(parts, 1):
+        blocks += [Heading(f"{n}. {title}", 2), *_points(texts)]
     return blocks
 
 
@@ -152,7 +197,9 @@ def _causes(shown: Shown) -> list[str]:
     for f in shown.findings:
         if f.causes:
             told = "; ".join(f"{words} ({more})" if more else words for _code, words, more in f.causes)
-            lines.append(f"{f.name} – {wording.name_of(shown.facts, f.finding['bodies'][0])}: {told}.")
+            bodies = f.finding["bodies"][: 2 if f.finding["kind"] == "exchange_not_regular" else 1]
+            named = " – ".join(wording.name_of(shown.facts, key) for key in bodies)
+            lines.append(f"{f.name} ({named}): {told}.")
     return lines
 
 
@@ -160,28 +207,25 @@ def _causes(shown: Shown) -> list[str]:
 
 
 def _annexes(shown: Shown) -> list[Block]:
-    counted = tuple(Column(t, 1, "right") for t in (_("fell due"), _("on time"), _("late"), _("missing")))
+    counted = tuple(Column(t, 1, "right") for t in (_("Fell due"), _("On time"), _("Late"), _("Missing")))
     made: list[tuple[str, Table]] = []
-    figures = tuple(row for field in shown.fields for row in _figure_rows(field))
-    if figures:
-        titles = (_("By the reports"), _("Reports"), _("Year before"), _("Published"))
-        told = (Column(titles[0], 2, "right"), Column(titles[1], 1, "right"), Column(titles[2], 2), Column(titles[3], 2.8))
-        sources = _sources(shown)
-        note = _("Sources of what was published: %(list)s.") % {"list": sources} if sources else ""
-        made.append((_("Figures by field"), Table((Column(_("Indicator"), 3.2), *told), figures, note=note)))
+    figures = _figures(shown)
+    if figures is not None:
+        made.append((_("Figures by field"), figures))
+    total = ("", _("Total"), *_numbers(shown.facts["counts"]))
     bodies = tuple((str(i), b["name"], *_numbers(b)) for i, b in enumerate(shown.bodies, 1))
     heads = (Column(_("No."), 0.6, "center"), Column(_("Body"), 5))
-    made.append((_("What each body owed"), Table((*heads, *counted), bodies)))
+    made.append((_("What each body owed"), Table((*heads, *counted), (*bodies, total), total=True)))
     rules = tuple((r["clause"], r["title"], *_numbers(r)) for r in shown.facts["by_rule"])
     heads = (Column(_("Clause"), 0.9, "center"), Column(_("Duty"), 5))
-    made.append((_("What each clause asked"), Table((*heads, *counted), rules)))
+    made.append((_("What each clause asked"), Table((*heads, *counted), (*rules, total), total=True)))
     if shown.pairs:
         rows = tuple(
             (f"{w['debtor_name']} → {w['creditor_name']}", *_numbers(w), str(w["silence"]["days"]) if w["silence"] else "")
             for p in shown.pairs
             for w in p["ways"]
         )
-        silence = Column(_("longest silence (days)"), 1.2, "right")
+        silence = Column(_("Longest silence (days)"), 1.2, "right")
         made.append(
             (_("Pairs with something missing or a long silence"), Table((Column(_("From → to"), 5), *counted, silence), rows))
         )
@@ -191,17 +235,44 @@ def _annexes(shown: Shown) -> list[Block]:
     return blocks
 
 
-def _figure_rows(field: ShownField) -> list[tuple[str, ...]]:
-    return [
+def _figures(shown: Shown) -> Table | None:
+    """Return the table of figures; a column that would be empty from top to bottom is left out."""
+    cells = [
         (
-            ("– " if f.figure["parts_of"] else "") + f.figure["name"],
-            f.value,
-            number(f.figure["reports"]),
+            field,
+            f,
+            f"{number(f.figure['not_reported'])} / {number(f.figure['without_number'])}",
             f.before,
             "; ".join(words for words, _source, _verified in f.published),
         )
+        for field in shown.fields
         for f in field.figures
     ]
+    if not cells:
+        return None
+    told = [
+        (i, column)
+        for i, column in ((3, Column(_("Year before"), 2.4)), (4, Column(_("Published"), 2.6)))
+        if any(row[i] for row in cells)
+    ]
+    heads = [
+        Column(_("Indicator"), 3.2),
+        Column(_("By the reports"), 2, "right"),
+        Column(_("Reports"), 0.9, "right"),
+        Column(_("Not reported / without a number"), 1.3, "center"),
+    ]
+    rows: list[tuple[str, ...] | Band] = []
+    before: ShownField | None = None
+    for row in cells:
+        field, f = row[0], row[1]
+        if field is not before:
+            rows.append(Band(field.name or _("Other")))
+            before = field
+        name = ("– " if f.figure["parts_of"] else "") + f.figure["name"]
+        rows.append((name, f.value, number(f.figure["reports"]), row[2], *(str(row[i]) for i, _column in told)))
+    sources = _sources(shown)
+    note = _("Sources of what was published: %(list)s.") % {"list": sources} if sources else ""
+    return Table((*heads, *(column for _i, column in told)), tuple(rows), note=note)
 
 
 def _sources(shown: Shown) -> str:

@@ -223,16 +223,17 @@ def _named(facts: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, 
 
 
 def _troubled(facts: dict[str, Any]) -> list[dict[str, Any]]:
-    least = facts["thresholds"]["silence_days"]
+    """Return the pairs with something missing or a silence that is a finding; who owes nothing may be quiet for long."""
+    silent = {tuple(f["bodies"]) for f in facts["findings"] if f["kind"] == "exchange_not_regular"}
     found = []
     for pair in facts["pairs"]:
-        days = pair["silence"]["days"] if pair["silence"] else 0
-        if days >= least or any(w["missing"] for w in pair["ways"]):
+        if (pair["first"], pair["second"]) in silent or any(w["missing"] for w in pair["ways"]):
             ways = [
                 w | {"debtor_name": wording.name_of(facts, w["debtor"]), "creditor_name": wording.name_of(facts, w["creditor"])}
                 for w in pair["ways"]
+                if w["expected"]
             ]
-            found.append(pair | {"ways": ways, "days": days})
+            found.append(pair | {"ways": ways, "days": pair["silence"]["days"] if pair["silence"] else 0})
     return found
 
 

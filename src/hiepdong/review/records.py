@@ -240,9 +240,12 @@ def _gap(gap: Any) -> dict[str, Any] | None:
 def _fields(instrument: Instrument, period: Period, as_of: datetime) -> list[dict[str, Any]]:
     totals = reporting.figures_for_review(instrument.key, first=period.first, last=period.last, as_of=as_of)
     before = _year_before(instrument, period, as_of)
+    asked = {i["definition"] for form in instrument.forms.all() for i in form.definition["indicators"]}
     by_field: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for total in totals:
-        by_field[total.field].append(_figure(total, before.get(total.indicator), period.last))
+        if total.definition in asked or total.reports or total.not_reported or total.without_number:
+            earlier = before.get(total.definition) or before.get(total.indicator)
+            by_field[total.field].append(_figure(total, earlier, period.last))
     known = [{"key": f["key"], "name": f["name"], "clause": f.get("clause", f.get("article", ""))} for f in instrument.fields]
     rest = [{"key": k, "name": "", "clause": ""} for k in by_field.keys() - {f["key"] for f in known}]
     return [f | {"figures": by_field.get(f["key"], [])} for f in (*known, *sorted(rest, key=lambda f: f["key"]))]
@@ -252,7 +255,8 @@ def _year_before(instrument: Instrument, period: Period, as_of: datetime) -> dic
     family = family_named(instrument.thresholds.get("year_family", "r-rep-year"), duties.own_families(instrument))
     earlier = previous_period(family, period)
     totals = reporting.figures_for_review(instrument.key, first=earlier.first, last=earlier.last, as_of=as_of)
-    return {t.indicator: t for t in totals if t.value is not None}
+    known = [t for t in totals if t.value is not None]
+    return {t.indicator: t for t in known} | {t.definition: t for t in known}
 
 
 def _text(value: Decimal | None) -> str | None:
@@ -260,28 +264,30 @@ def _text(value: Decimal | None) -> str | None:
 
 
 def _figure(total: reporting.Total, earlier: reporting.Total | None, last: date) -> dict[str, Any]:
-    now = Known(total.value, total.unit, total.definition, exact=total.exact)
+    now = Known(total.value, total.unit, total.definition, exact=total.precision == "exact")
     before: dict[str, Any] | None = None
     year = last.year
     published = [p for p in total.published if p.year <= year]
     known = next((p for p in published if p.year == year - 1), None)
     if earlier is not None:
-        past = Known(earlier.value, earlier.unit, earlier.definition, exact=earlier.exact)
-        before = {"year": year - 1, "value": _text(earlier.value), "unit": earlier.unit, "source": "", "verified": True}
-        before |= _compared(now, past)
+        past = Known(earlier.value, earlier.unit, earlier.definition, exact=earlier.precision == "exact")
+        before = {"year": year - 1, "value": _text(earlier.value), "unit": earlier.unit, "precision": earlier.precision}
+        before |= {"source": "", "verified": True} | _compared(now, past)
     elif known is not None:
         past = Known(known.value, known.unit, known.definition, known.scope, exact=known.precision == "exact")
-        before = {"year": known.year, "value": _text(known.value), "unit": known.unit}
-        before |= {"source": known.source, "verified": known.verified} | _compared(now, past)
+        before = {"year": known.year, "value": _text(known.value), "unit": known.unit, "precision": known.precision}
+        before |= {"scope": known.scope, "source": known.source, "verified": known.verified} | _compared(now, past)
     return {
         "indicator": total.indicator,
         "definition": total.definition,
         "name": total.name,
         "unit": total.unit,
         "group": total.group,
+        "aggregate": total.aggregate,
         "parts_of": total.parts_of,
+        "paired_with": total.paired_with,
         "value": _text(total.value),
-        "exact": total.exact,
+        "precision": total.precision,
         "reports": total.reports,
         "bodies": total.organisations,
         "not_reported": total.not_reported,

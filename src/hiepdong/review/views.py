@@ -224,7 +224,7 @@ def item_form(request: HttpRequest, review_id: int, item_id: int) -> HttpRespons
 
 
 def _section(kind: str) -> str:
-    return {"limitation": "limitations", "task": "tasks"}.get(kind, "proposals")
+    return {"limitation": "limitations", "task": "tasks", "directive": "tasks"}.get(kind, "proposals")
 
 
 def _item(request: HttpRequest, review_id: int, kind: str, item: Any) -> HttpResponse:

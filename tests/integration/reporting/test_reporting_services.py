@@ -8,6 +8,7 @@ import pytest
 
 from hiepdong.exchange import services as exchange
 from hiepdong.journal.models import Entry
+from hiepdong.regulations.models import Form
 from hiepdong.reporting import queries, services
 from hiepdong.reporting.models import Figure, PublishedFigure
 
@@ -73,17 +74,25 @@ def test_a_sum_says_how_many_reports_stand_behind_it_and_who_did_not_report(worl
     report(world, "2020-05", {"tuan-tra": ("no_number", "", "exact")}, at(5))
     total = totals()["tuan-tra"]
     assert (total.value, total.reports, total.not_reported, total.without_number) == (Decimal(12), 2, 1, 1)
-    assert total.exact
+    assert total.precision == "exact"
 
 
 def test_no_figure_at_all_is_not_a_zero(world):
     assert totals()["xu-phat"].value is None
 
 
-def test_a_sum_of_vague_figures_does_not_claim_to_be_exact(world):
+@pytest.mark.parametrize(("words", "told"), [(("over",), "over"), (("nearly",), "nearly"), (("over", "nearly"), "about")])
+def test_a_sum_keeps_the_precision_word_of_its_parts_and_never_claims_to_be_exact(world, words, told):
     report(world, "2020-02", {"tuan-tra": ("value", "12", "exact")}, at(2))
-    report(world, "2020-03", {"tuan-tra": ("value", "300", "over")}, at(3))
-    assert not totals()["tuan-tra"].exact
+    for month, word in enumerate(words, 3):
+        report(world, f"2020-{month:02}", {"tuan-tra": ("value", "300", word)}, at(month))
+    assert totals()["tuan-tra"].precision == told
+
+
+def test_a_state_is_as_exact_as_the_figures_it_is_made_of_and_not_as_those_that_it_left_behind(world):
+    report(world, "2020-02", {"chot": ("value", "300", "over")}, at(2))
+    report(world, "2020-03", {"chot": ("value", "3", "exact")}, at(3))
+    assert (totals()["chot"].value, totals()["chot"].precision) == (3, "exact")
 
 
 def test_a_state_at_the_end_of_a_period_takes_the_latest_figure_of_each_body_instead_of_adding_the_months(world):
@@ -91,6 +100,16 @@ def test_a_state_at_the_end_of_a_period_takes_the_latest_figure_of_each_body_ins
     report(world, "2020-03", {"chot": ("value", "3", "exact")}, at(3))
     report(world, "2020-02", {"chot": ("value", "4", "exact")}, at(2), station=world.other_station)
     assert totals()["chot"].value == 7
+
+
+def test_rates_are_never_added_up(world):
+    form = Form.objects.get()
+    form.definition["indicators"][0] |= {"aggregate": "none", "unit": "%"}
+    form.save()
+    report(world, "2020-02", {"tuan-tra": ("value", "95.5", "exact")}, at(2))
+    assert totals()["tuan-tra"].value == Decimal("95.5")
+    report(world, "2020-03", {"tuan-tra": ("value", "90", "exact")}, at(3))
+    assert (totals()["tuan-tra"].value, totals()["tuan-tra"].reports) == (None, 2)
 
 
 def test_a_replaced_report_counts_once(world):
@@ -111,6 +130,28 @@ def test_a_report_sent_after_the_moment_of_the_review_is_not_in_it(world):
     report(world, "2020-03", {"tuan-tra": ("value", "12", "exact")}, at(6))
     found = {t.indicator: t for t in queries.figures_for_review("t.qcph", **YEAR, as_of=at(5))}
     assert found["tuan-tra"].value is None
+
+
+@pytest.mark.parametrize("how", ["replaced", "withdrawn", "returned"])
+def test_what_ended_a_report_after_the_moment_of_the_review_has_not_happened_for_it(world, how):
+    sent = report(world, "2020-03", {"tuan-tra": ("value", "12", "exact")}, at(3))
+    if how == "replaced":
+        report(world, "2020-03", {"tuan-tra": ("value", "15", "exact")}, at(6), replaces=sent)
+    elif how == "withdrawn":
+        taken = exchange.withdraw(dispatch_uuid=sent.uuid, reason="Nhầm", actor=world.seat(world.station), at=at(6))
+        services.read_figures(entry_of(taken), at(6))
+    else:
+        district = world.seat(world.district)
+        exchange.return_dispatch(dispatch_uuid=sent.uuid, reason="Thiếu", actor=district, at=at(6))
+        services.supersede_figures(entry_of(sent), at(6))
+    assert Figure.objects.get(dispatch=sent).superseded
+
+    def then(moment):
+        found = {t.indicator: t for t in queries.figures_for_review("t.qcph", **YEAR, as_of=moment)}
+        return found["tuan-tra"].value
+
+    assert then(at(5)) == 12
+    assert then(at(6)) == (15 if how == "replaced" else None)
 
 
 def test_a_value_that_is_no_number_is_kept_in_words_and_not_as_a_figure(world):

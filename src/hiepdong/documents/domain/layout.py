@@ -46,17 +46,24 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Band:
+    """A row of a table that runs across all columns: the title of the rows below it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """A table whose header repeats on every page; `total` makes the last row bold."""
+    """A table whose header repeats on every page; `total` makes the last row bold. A band stays with the row below it."""
 
     columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str, ...] | Band, ...]
     caption: str = ""
     note: str = ""
     total: bool = False
 
     def __post_init__(self) -> None:
-        if any(len(row) != len(self.columns) for row in self.rows):
+        if any(len(row) != len(self.columns) for row in self.rows if not isinstance(row, Band)):
             raise ValueError("a row has not as many cells as the table has columns")
 
 
@@ -89,7 +96,7 @@ class Document:
     recipients: tuple[str, ...] = ()  # after "Nơi nhận"
     authority: str = ""  # for whom it is signed: "Đảng ủy"
     signer_title: str = ""
-    banner: str = ""  # above everything: "DỰ THẢO", "DỮ LIỆU MINH HỌA"
+    banner: str = ""  # above everything and at the foot of every page: "DỰ THẢO", "DỮ LIỆU MINH HỌA"
     footnote: str = ""  # small, at the very end: how to verify
     keywords: tuple[str, ...] = field(default=())
 
@@ -102,3 +109,9 @@ def printable(text: str) -> str:
     """Return the text composed (NFC) and without characters that no file format takes; line breaks and tabs stay."""
     composed = unicodedata.normalize("NFC", text)
     return "".join(c for c in composed if c in "\n\t" or (unicodedata.category(c) not in _UNPRINTABLE and c not in _FORBIDDEN))
+
+
+def unbroken_end(text: str) -> str:
+    """Return a title whose last two words stay on one line, so that no single word stands alone in the last line."""
+    head, _space, last = text.rstrip().rpartition(" ")
+    return f"{head}\u00a0{last}" if head else text

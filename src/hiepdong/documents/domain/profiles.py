@@ -19,6 +19,7 @@ class Profile:
     source: str
     heading: tuple[str, ...]  # lines at the top right, the last one underlined in its whole length
     heading_sizes: tuple[float, ...]
+    heading_rule: float  # length of the rule: the width of that line in the font of the form, at its size, bold
     superior_size: float
     issuer_size: float
     number_size: float
@@ -51,6 +52,7 @@ STATE = Profile(
     source="Nghị định 30/2020/NĐ-CP, Phụ lục I",
     heading=("CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM", "Độc lập - Tự do - Hạnh phúc"),
     heading_sizes=(12, 13),
+    heading_rule=56,
     superior_size=12,
     issuer_size=12,
     number_size=13,
@@ -72,6 +74,7 @@ PARTY = Profile(
     source="Hướng dẫn 36-HD/VPTW ngày 03/4/2018",
     heading=("ĐẢNG CỘNG SẢN VIỆT NAM",),
     heading_sizes=(15,),
+    heading_rule=73,
     superior_size=14,
     issuer_size=14,
     number_size=14,
@@ -111,3 +114,15 @@ def place_and_date(place: str, on: date | None) -> str:
 def blank_number(profile: Profile, notation: str, type_code: str) -> str:
     """Return the number line with the place of the number left blank, for the clerk's hand."""
     return f"Số        -{type_code}/{notation}" if profile.key == "party" else f"Số:        /{type_code}-{notation}"
+
+
+EM = 25.4 / 72  # millimetres of a point
+
+
+def rule_under(text: str, size: float, room: float) -> float:
+    """Return the length (mm) of the short rule under a bold line: two fifths of the line, which the decree puts at 1/3 to 1/2.
+
+    The width of a letter is an average of the font: 0.6 of its size for capitals, 0.45 for others.
+    """
+    letter = 0.6 if text.isupper() else 0.45
+    return round(0.4 * min(room, len(text) * letter * size * EM), 1)

@@ -13,8 +13,19 @@ from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
 from docx.shared import Mm, Pt, RGBColor
 
-from hiepdong.documents.domain.layout import Block, Document, Heading, PageBreak, Paragraph, Points, Table, printable
-from hiepdong.documents.domain.profiles import PROFILES, Profile
+from hiepdong.documents.domain.layout import (
+    Band,
+    Block,
+    Document,
+    Heading,
+    PageBreak,
+    Paragraph,
+    Points,
+    Table,
+    printable,
+    unbroken_end,
+)
+from hiepdong.documents.domain.profiles import PROFILES, Profile, rule_under
 
 ALIGN = {
     "left": WD_ALIGN_PARAGRAPH.LEFT,
@@ -24,6 +35,7 @@ ALIGN = {
 }
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of every part of the file: the same document gives the same bytes
 BODY, POINT, CELL = "Body Text", "List Bullet", "Table Text"
+CELL_MARGINS = 3.8  # mm, left and right of a cell together, as Word sets them
 
 
 def render_docx(document: Document) -> bytes:
@@ -31,7 +43,7 @@ def render_docx(document: Document) -> bytes:
     look = PROFILES[document.profile]
     made = docx.Document()
     _properties(made, document)
-    _page(made, look)
+    _page(made, look, document.banner)
     _styles(made, look)
     _head(made, document, look)
     for block in document.blocks:
@@ -55,7 +67,7 @@ def _properties(made: Any, document: Document) -> None:
     core.revision = 1
 
 
-def _page(made: Any, look: Profile) -> None:
+def _page(made: Any, look: Profile, banner: str) -> None:
     section = made.sections[0]
     section.orientation = WD_ORIENT.PORTRAIT
     section.page_width, section.page_height = Mm(look.width), Mm(look.height)
@@ -76,6 +88,13 @@ def _page(made: Any, look: Profile) -> None:
             part.set(qn("xml:space"), "preserve")
             part.text = text
         run._r.append(part)
+    if banner:
+        section.footer_distance = Mm(8)
+        for foot in (section.footer, section.first_page_footer):
+            mark = foot.paragraphs[0]
+            mark.alignment = WD_ALIGN_PARAGRAPH.CENTER
+            run = mark.add_run(printable(banner))
+            run.bold, run.font.size = True, Pt(9)
 
 
 def _font(style: Any, look: Profile, size: float, *, bold: bool = False, italic: bool = False) -> None:
@@ -135,9 +154,11 @@ def _line(cell: Any, text: str, size: float, *, first: bool = False, **looks: An
     return paragraph
 
 
-def _rule(paragraph: Any, *, inset: float) -> None:
-    """Draw a line under a paragraph, shortened on both sides by `inset` millimetres."""
+def _rule(paragraph: Any, *, length: float, room: float) -> None:
+    """Make a low paragraph out of one that holds a line so many millimetres long, in the middle of the room it has."""
+    inset = max(0.0, (room - length) / 2)
     paragraph.paragraph_format.left_indent = paragraph.paragraph_format.right_indent = Mm(inset)
+    paragraph.paragraph_format.line_spacing = Pt(4)
     borders = OxmlElement("w:pBdr")
     line = OxmlElement("w:top")
     for name, value in (("val", "single"), ("sz", "6"), ("space", "1"), ("color", "000000")):
@@ -162,8 +183,10 @@ def _head(made: Any, document: Document, look: Profile) -> None:
         banner.alignment = WD_ALIGN_PARAGRAPH.CENTER
         run = banner.add_run(printable(document.banner))
         run.bold, run.font.size = True, Pt(11)
+        banner.paragraph_format.space_after = Pt(10)
     room = look.width - look.left - look.right
-    left, right = _grid(made, (room * 0.4, room * 0.6))
+    sides = (room * 0.4, room * 0.6)
+    left, right = _grid(made, sides)
     first = True
     if document.superior:
         _line(left, document.superior.upper(), look.superior_size, first=True)
@@ -172,14 +195,18 @@ def _head(made: Any, document: Document, look: Profile) -> None:
     if look.star:
         _line(left, "*", look.issuer_size)
     else:
-        _rule(_line(left, "", 4), inset=24)
+        length = rule_under(document.issuer.upper(), look.issuer_size, sides[0])
+        _rule(_line(left, "", 4), length=length, room=sides[0] - CELL_MARGINS)
     _line(left, document.number_line, look.number_size)
     for i, text in enumerate(look.heading):
-        last = i == len(look.heading) - 1
-        _line(right, text, look.heading_sizes[i], first=i == 0, bold=True, underline=last)
+        _line(right, text, look.heading_sizes[i], first=i == 0, bold=True)
+    _rule(_line(right, "", 4), length=look.heading_rule, room=sides[1] - CELL_MARGINS)
     place = _line(right, document.place_and_date, look.place_size, italic=True)
     place.paragraph_format.space_before = Pt(6)
-    for text, size, gap in ((document.type_name.upper(), look.type_size, 12), (document.subject, look.subject_size, 0)):
+    for text, size, gap in (
+        (document.type_name.upper(), look.type_size, 12),
+        (unbroken_end(document.subject), look.subject_size, 0),
+    ):
         paragraph = made.add_paragraph()
         paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER
         paragraph.paragraph_format.space_before = Pt(gap)
@@ -189,7 +216,7 @@ def _head(made: Any, document: Document, look: Profile) -> None:
     under.alignment = WD_ALIGN_PARAGRAPH.CENTER
     under.paragraph_format.space_after = Pt(look.paragraph_gap)
     if not look.star:
-        _rule(under, inset=60)
+        _rule(under, length=rule_under(document.subject, look.subject_size, room), room=room)
     if document.addressees:
         one = len(document.addressees) == 1
         lines = document.addressees if one else [f"- {a}" for a in document.addressees]
@@ -245,6 +272,11 @@ def _table(made: Any, block: Table, look: Profile) -> None:
         added = table.add_row()
         whole = OxmlElement("w:cantSplit")
         added._tr.get_or_add_trPr().append(whole)
+        if isinstance(row, Band):
+            across = added.cells[0].merge(added.cells[-1])
+            _cell(across, row.text, "left", bold=True, width=Mm(room))
+            across.paragraphs[0].paragraph_format.keep_with_next = True
+            continue
         last = block.total and n == len(block.rows) - 1
         for cell, text, column, width in zip(added.cells, row, block.columns, widths, strict=True):
             _cell(cell, text, column.align, bold=last, width=width)
@@ -264,7 +296,9 @@ def _cell(cell: Any, text: str, align: str, *, bold: bool, width: Any) -> None:
 
 
 def _tail(made: Any, document: Document, look: Profile) -> None:
-    made.add_paragraph()
+    """Add recipients, signature and how to verify: never split, never on a page without the last lines of the body."""
+    for paragraph in (made.paragraphs[-1], made.add_paragraph()):
+        paragraph.paragraph_format.keep_with_next = True
     room = look.width - look.left - look.right
     left, right = _grid(made, (room * 0.45, room * 0.55))
     if document.recipients:
@@ -279,6 +313,10 @@ def _tail(made: Any, document: Document, look: Profile) -> None:
         _line(right, text, look.signer_size, first=i == 0, bold=True)
     for _ in range(4):
         _line(right, "", look.signer_size)
+    for paragraph in (*left.paragraphs, *right.paragraphs):
+        paragraph.paragraph_format.keep_with_next = bool(document.footnote)
+    whole = OxmlElement("w:cantSplit")
+    made.tables[-1].rows[0]._tr.get_or_add_trPr().append(whole)
     if document.footnote:
         note = made.add_paragraph()
         run = note.add_run(printable(document.footnote))

@@ -8,8 +8,19 @@ from typing import Any
 import typst
 from django.conf import settings
 
-from hiepdong.documents.domain.layout import Block, Document, Heading, PageBreak, Paragraph, Points, Table, printable
-from hiepdong.documents.domain.profiles import PROFILES
+from hiepdong.documents.domain.layout import (
+    Band,
+    Block,
+    Document,
+    Heading,
+    PageBreak,
+    Paragraph,
+    Points,
+    Table,
+    printable,
+    unbroken_end,
+)
+from hiepdong.documents.domain.profiles import PROFILES, rule_under
 from hiepdong.kernel.errors import DomainError, gettext_noop
 
 FONT_FOLDER = "@expo-google-fonts/tinos"
@@ -34,7 +45,7 @@ def render_pdf(document: Document) -> bytes:
     if not any(folder.rglob("*.ttf")):
         raise FontsMissing(folder=str(folder))
     parts = {"blocks": [_block(b) for b in document.blocks], "annexes": [_block(b) for b in document.annexes]}
-    data = _clean(asdict(document) | parts | {"look": _look(document)})
+    data = _clean(asdict(document) | parts | {"look": _look(document), "subject_lines": unbroken_end(document.subject)})
     return bytes(
         typst.compile(
             TEMPLATE,
@@ -47,7 +58,13 @@ def render_pdf(document: Document) -> bytes:
 
 
 def _look(document: Document) -> dict[str, Any]:
-    return asdict(PROFILES[document.profile])
+    look = PROFILES[document.profile]
+    room = look.width - look.left - look.right
+    rules = {
+        "issuer_rule": rule_under(document.issuer.upper(), look.issuer_size, room * 0.4),
+        "subject_rule": rule_under(document.subject, look.subject_size, room),
+    }
+    return asdict(look) | rules
 
 
 def _block(block: Block) -> dict[str, Any]:
@@ -63,7 +80,7 @@ def _block(block: Block) -> dict[str, Any]:
             return {
                 "kind": "table",
                 "columns": [asdict(c) for c in block.columns],
-                "rows": block.rows,
+                "rows": [{"band": r.text} if isinstance(r, Band) else {"cells": r} for r in block.rows],
                 "caption": block.caption,
                 "note": block.note,
                 "total": block.total,

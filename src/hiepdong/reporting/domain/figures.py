@@ -5,6 +5,7 @@ begins decimals. Zero is a figure; an empty field is none. Never guessed: "1.5" 
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -173,6 +174,16 @@ def shown(value: Decimal, precision: str = "exact") -> str:
     number = sign + grouped + (f",{decimals}" if decimals else "")
     word = PRECISIONS.get(precision, "")
     return f"{word} {number}" if word else number
+
+
+def precision_of_sum(told: Iterable[str]) -> str:
+    """Return what a sum may claim of which figures of these precisions are parts.
+
+    >>> precision_of_sum(["exact", "over"]), precision_of_sum(["nearly", "over"]), precision_of_sum([])
+    ('over', 'about', 'exact')
+    """
+    loose = set(told) - {"exact"}
+    return "exact" if not loose else loose.pop() if len(loose) == 1 else "about"
 
 
 @dataclass(frozen=True, slots=True)

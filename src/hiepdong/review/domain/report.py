@@ -7,16 +7,17 @@
      "organisation": {"key", "name", "kind", "notation", "place", "superior"},
      "year", "period": {"first", "last"}, "as_of", "made_up",
      "bodies": {key: {"name", "short", "kind"}}, "sides": {side: [key]},
-     "volume": {"dispatches", "reports", "nil_reports", "notices", "withdrawals", "returned"},
+     "volume": {"all", "report", "nil_report", "notice", "withdrawal"},
      "fields": [{"key", "name", "clause", "figures": [figure]}],
      "counts": counts, "by_body": [{"body", "sides", **counts}], "by_rule": [{"rule", "title", "clause", **counts}],
      "pairs": [{"first", "second", "ways": [{"debtor", "creditor", **counts, "silence": gap or null}], "silence"}],
-     "thresholds": {…}, "findings": [findings.Finding.as_dict()], "situation": {"sections": n}}
+     "thresholds": {…}, "findings": [findings.Finding.as_dict()]}
 
 `counts` are expected, on_time, late, missing, nil, open, exempt. A figure is {"indicator", "definition", "name", "unit",
-"group", "value" (decimal text or null), "exact", "reports", "bodies", "not_reported", "without_number", "parts_of",
-"before": {"year", "value", "unit", "source", "verified", "refused" or "difference", "percent", "rough"} or null,
-"published": [{"year", "value", "unit", "scope", "source", "verified"}]}. Days are ISO texts, local and inclusive.
+"group", "aggregate", "value" (decimal text or null), "precision", "reports", "bodies", "not_reported", "without_number",
+"parts_of", "paired_with", "before": {"year", "value", "unit", "precision", "source", "verified", "refused" or "difference",
+"percent", "rough"} or null, "published": [{"year", "value", "unit", "precision", "scope", "source", "verified",
+"same_count"}]}. Days are ISO texts, local and inclusive.
 """
 
 import hashlib
