@@ -32,6 +32,7 @@ from hiepdong.shell.templatetags.hiepdong import occasion
 from .domain.occasions import families_of
 from .domain.periods import Family
 from .domain.punctuality import Counts, count
+from .domain.reminders import reminder_days
 from .domain.silence import Silence
 from .domain.silence import silences as gaps_in
 from .domain.status import Facts, Status, status_of
@@ -41,6 +42,7 @@ DAY = timedelta(days=1)
 PAGE = 50
 EXPECTED = "expected"  # as a filter: on time, late and missing together
 BOARD_PAGE = 40
+OPEN = {Status.NOT_YET_DUE, Status.DUE, Status.OVERDUE}  # what can still be called to mind
 RELATED = ("rule", "rule__instrument", "rule__form", "pair", "debtor", "creditor", "fulfilled_by")
 HEAVY = ("explanation", "rule__instrument__file_bytes", "rule__form__definition", "fulfilled_by__signed")
 
@@ -95,6 +97,7 @@ def _with_status(duties: Iterable[Duty], at: datetime) -> list[Duty]:
     for duty in found:
         duty.status = duty.status_at(at)  # type: ignore[attr-defined]
         duty.status_name = gettext(STATUS_NAMES[duty.status])  # type: ignore[attr-defined]
+        duty.reminded_today = duty.status in OPEN and local_day(at) in reminders_of(duty)  # type: ignore[attr-defined]
     return found
 
 
@@ -180,8 +183,8 @@ def duties_by_reference(seat: Seat | None, references: Sequence[str], at: dateti
 
 @dataclass(frozen=True, slots=True)
 class HistoryItem:
-    """One fact of a duty's life: `kind` is made, opened, due, version, withdrawal, returned, waiver, suspension, or a
-    journal code; `dispatch` is set where one is behind it."""
+    """One fact of a duty's life: `kind` is made, opened, due, reminder, version, withdrawal, returned, waiver, suspension,
+    or a journal code; `dispatch` is set where one is behind it."""
 
     at: datetime
     kind: str
@@ -198,6 +201,12 @@ def duty_history(seat: Seat, duty: Duty, at: datetime) -> list[HistoryItem]:
         HistoryItem(duty.opens_at, "opened", gettext("The period ended; the duty may be fulfilled.")),
         HistoryItem(duty.due_at, "due", gettext("From here on it is late.")),
     ]
+    ladder = reminders_of(duty)
+    for number, on in enumerate(ladder, 1):
+        begins = at_local(on)
+        if duty.status_at(begins) in OPEN:
+            text = gettext("Reminder %(number)s of %(all)s.") % {"number": number, "all": len(ladder)}
+            items.append(HistoryItem(begins, "reminder", text))
     for link in duty.links.select_related("dispatch__sender").defer("dispatch__signed").order_by("sent_at", "id"):
         text = gettext("Dispatch sent.") if link.part == "version" else gettext("Dispatch withdrawn.")
         items.append(HistoryItem(link.sent_at, link.part, text, link.dispatch.sender.name, dispatch=link.dispatch))
@@ -743,6 +752,11 @@ def may_decide(seat: Seat, duty: Duty, right: str) -> bool:
     if "superior" not in named:
         return False
     return (duty.debtor_id, mine) in organisations.superior_pairs([duty.debtor_id], duty.period_to)
+
+
+def reminders_of(duty: Duty) -> list[date]:
+    """Return the local days on which the rule calls the duty to mind while it is open."""
+    return reminder_days(duty.rule.spec.get("reminders", ()), last_day=last_local_day(duty))
 
 
 def last_local_day(duty: Duty) -> date:

@@ -1,14 +1,17 @@
-"""The calendar feed: duties as all-day events on their last day on time (RFC 5545)."""
+"""The calendar feed: duties as all-day events on their last day on time, with the reminders as alarms (RFC 5545)."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from icalendar import Calendar, Event
+from icalendar import Alarm, Calendar, Event
 
-from hiepdong.duties.queries import last_local_day
+from hiepdong.duties.queries import last_local_day, reminders_of
+from hiepdong.kernel.moments import at_local
+
+MORNING = time(7, 30)  # offices open
 
 
 def calendar_file(entries: Iterable[Any], *, seat: Any, at: datetime, base: str) -> bytes:
@@ -31,5 +34,12 @@ def calendar_file(entries: Iterable[Any], *, seat: Any, at: datetime, base: str)
         event.add("description", f"{duty.status_name}. {_('Clause')} {duty.rule.clause}.")
         event.add("url", base + reverse("duties:duty_detail", args=[duty.pk]))
         event.add("transp", "TRANSPARENT")
+        if owed and duty.fulfilled_at is None:
+            for on in reminders_of(duty):
+                alarm = Alarm()
+                alarm.add("action", "DISPLAY")
+                alarm.add("description", event["summary"])
+                alarm.add("trigger", at_local(on, MORNING))
+                event.add_component(alarm)
         calendar.add_component(event)
     return calendar.to_ical()

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.hashers import identify_hasher
 from django.test import Client
 from django.urls import reverse
+from icalendar import Calendar
 
 from hiepdong.accounts import queries, services
 from hiepdong.accounts.domain.permissions import Role
@@ -15,6 +16,7 @@ from hiepdong.accounts.models import CalendarToken, Person, Seat, SignInFailure
 from hiepdong.config import settings as production
 from hiepdong.journal.models import Entry
 from hiepdong.kernel.errors import NotAllowed, NotFound
+from hiepdong.kernel.moments import VIET_NAM
 from support.make import entered, organisation, person, seat
 
 pytestmark = pytest.mark.django_db
@@ -323,6 +325,26 @@ def test_the_calendar_ends_with_the_seat():
     assert queries.seat_by_calendar_secret(secret, on=date(2026, 3, 4))
     with pytest.raises(NotFound):
         queries.seat_by_calendar_secret(secret, on=date(2026, 3, 5))
+
+
+def test_the_feed_rings_on_the_days_of_the_reminder_ladder_for_what_is_still_owed(small_world):
+    today = datetime.now(UTC).date()
+    rule = small_world.instrument.rules.get(key="thang")
+    rule.spec |= {"reminders": [-2]}
+    rule.save()
+    small_world.duties(until=today + timedelta(days=62))
+    feeds = {}
+    for held in (small_world.signer, small_world.reader):
+        secret = services.make_calendar_token(actor=held, at=AT)
+        feeds[held] = Calendar.from_ical(Client().get(reverse("web:calendar_feed", args=[secret])).content)
+    owed = [e for e in feeds[small_world.signer].walk("VEVENT") if e.walk("VALARM")]
+    assert owed
+    for event in owed:
+        (alarm,) = event.walk("VALARM")
+        rings = alarm["trigger"].dt.astimezone(VIET_NAM)
+        assert (event["dtstart"].dt - rings.date()).days == 2
+        assert rings.strftime("%H:%M") == "07:30"
+    assert not feeds[small_world.reader].walk("VALARM"), "who waits is not rung"
 
 
 def test_the_secret_is_shown_once_and_the_feed_needs_no_sign_in(small_world):

@@ -306,3 +306,45 @@ def test_a_waived_duty_is_neither_missing_nor_open_on_the_board(year):
     assert row.directions[0].cells[0].shape == "exempt"
     before = queries.board(year.seat(year.province), "t.qcph", 2020, at(2, 9))
     assert next(r for r in before.rows if r.pair == row.pair).directions[0].cells[0].shape == "missing"
+
+
+# --- reminders -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reminded(world):
+    """April's report of station one: on time until 16 April, reminders on 14 and 17 April, sent on 30 April."""
+    rule = world.instrument.rules.get(key="thang")
+    rule.spec = rule.spec | {"reminders": [-2, 1, 60]}
+    rule.save()
+    services.make_duties(instrument_key="t.qcph", until=YEAR["last"], actor=None, at=MADE_AT)
+    station, district = world.stations[0], world.districts[0]
+    reference = world.reference(station, district, "2020-04")
+    _, entry = world.dispatch(station, district, at(4, 30), [reference])
+    services.discharge_by_dispatch(entry, at(4, 30))
+    return world.seat(station, "signer"), reference
+
+
+@pytest.mark.parametrize(
+    ("month", "day", "called"), [(4, 13, False), (4, 14, True), (4, 15, False), (4, 17, True), (6, 15, False)]
+)
+def test_a_duty_is_called_to_mind_on_the_days_of_its_ladder_while_it_is_open(reminded, month, day, called):
+    seat, reference = reminded
+    assert queries.duty_for(seat, reference, at=at(month, day)).reminded_today is called
+
+
+def test_a_reminder_begins_at_midnight_in_viet_nam(reminded):
+    seat, reference = reminded
+    midnight = datetime(2020, 4, 13, 17, tzinfo=UTC)
+    assert queries.duty_for(seat, reference, at=midnight).reminded_today
+    assert not queries.duty_for(seat, reference, at=midnight - timedelta(seconds=1)).reminded_today
+
+
+def test_the_history_tells_the_reminders_that_fell_while_the_duty_was_open(reminded):
+    seat, reference = reminded
+    with translation.override("vi"):
+        told = [i for i in queries.duty_history(seat, queries.duty_for(seat, reference), at(12, 1)) if i.kind == "reminder"]
+    assert [(i.at.astimezone(queries.VIET_NAM).date(), i.text) for i in told] == [
+        (date(2020, 4, 14), "Nhắc lần 1 trong 3 lần."),
+        (date(2020, 4, 17), "Nhắc lần 2 trong 3 lần."),
+    ]

@@ -1,6 +1,5 @@
 """The plain Python below everything: text, moments, validity, refusals."""
 
-import doctest
 import re
 import unicodedata
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -8,13 +7,6 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 import pytest
 
 from hiepdong.kernel import errors, moments, text, validity
-
-
-@pytest.mark.parametrize("module", [errors, moments, text, validity], ids=lambda m: m.__name__)
-def test_the_examples_in_the_docstrings_are_true(module):
-    outcome = doctest.testmod(module)
-    assert outcome.attempted > 0
-    assert outcome.failed == 0
 
 
 def test_names_that_differ_in_a_mark_stay_different_and_are_found_by_the_same_letters():
