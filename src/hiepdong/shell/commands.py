@@ -1,5 +1,7 @@
 """What the commands share: a refusal is a sentence with a hint and exit code 1, never a traceback."""
 
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -21,8 +23,20 @@ def told(error: Exception) -> str:
         return " ".join(_(text) % facts if facts else _(text) for text in (error.message, error.hint) if text)
 
 
+def bytes_of(path: Path) -> bytes:
+    """Return the bytes of a file named on the command line; one that cannot be read is a wrong call."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}", returncode=2) from error
+
+
 class PlainCommand(BaseCommand):
     """A command whose refusals are told in words. Exit code 0: done; 1: refused, with the reason; 2: wrong call."""
+
+    def get_version(self) -> str:
+        """Return the version of the product, not of Django."""
+        return metadata.version("hiepdong")
 
     def execute(self, *args: Any, **options: Any) -> Any:
         try:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandParser
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -17,9 +17,10 @@ from hiepdong.regulations import services
 from hiepdong.regulations.domain.format import Problem, Regulation, check, schema
 from hiepdong.regulations.domain.overlap import Asked, asked_in_file, asked_twice
 from hiepdong.regulations.queries import asked_twice_with
+from hiepdong.shell.commands import PlainCommand, bytes_of
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Check regulation files, load one, or print the JSON Schema of the format. `check` reports every problem at "
         "once (file, place, found, accepted) and runs the worked examples through the deadline engine; it needs no "
@@ -52,7 +53,7 @@ class Command(BaseCommand):
         results, refused = [], False
         asked: list[Asked] = []
         for path in options["file"]:
-            regulation, problems = checked(_bytes(path), str(path))
+            regulation, problems = checked(bytes_of(path), str(path))
             if regulation is not None:
                 asked += asked_in_file(regulation)
             refused = refused or bool(problems)
@@ -85,14 +86,15 @@ class Command(BaseCommand):
             self.stdout.write(text % row)
 
     def _load(self, options: dict[str, Any]) -> None:
-        path, file_bytes = options["file"], _bytes(options["file"])
+        path, file_bytes = options["file"], bytes_of(options["file"])
         _regulation, problems = checked(file_bytes, str(path))
         instrument = None
+        now = timezone.now()
         twice: list[dict[str, str]] = []
         if not problems:
             try:
                 with transaction.atomic():
-                    instrument = services.load_instrument(file_bytes=file_bytes, name=str(path), actor=None, at=timezone.now())
+                    instrument = services.load_instrument(file_bytes=file_bytes, name=str(path), actor=None, at=now)
                     twice = [
                         {
                             "regulation": own.instrument.key,
@@ -108,7 +110,11 @@ class Command(BaseCommand):
                 problems = error.problems
         result: dict[str, Any] = {"file": str(path), "problems": [p.as_dict() for p in problems]}
         if instrument is not None:
-            result |= {"key": instrument.key, "version": instrument.version, "loaded": not options["dry_run"]}
+            result |= {
+                "key": instrument.key,
+                "version": instrument.version,
+                "loaded": instrument.loaded_at == now and not options["dry_run"],
+            }
             result["asked_twice"] = twice
         if options["json"]:
             self.stdout.write(json.dumps(result, ensure_ascii=False, indent=1))
@@ -116,7 +122,9 @@ class Command(BaseCommand):
             self._tell(problems)
         else:
             text = _("%(title)s, version %(version)s: loaded.")
-            if options["dry_run"]:
+            if instrument.loaded_at != now:
+                text = _("%(title)s, version %(version)s: loaded before; nothing was changed.")
+            elif options["dry_run"]:
                 text = _("%(title)s, version %(version)s: may be loaded; nothing was changed.")
             self.stdout.write(text % {"title": instrument.title, "version": instrument.version})
             self._tell_twice(twice)
@@ -134,10 +142,3 @@ def checked(file_bytes: bytes, name: str) -> tuple[Regulation | None, list[Probl
     if regulation is not None:
         problems = run_examples(regulation, national_calendar(), name)
     return regulation, problems
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}", returncode=2) from error

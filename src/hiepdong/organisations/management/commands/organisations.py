@@ -5,13 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from hiepdong.organisations import services
+from hiepdong.shell.commands import PlainCommand, bytes_of
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Load organisations from TOML files, each all or nothing; every problem of a file is told at once. Running it again "
         "changes nothing. Exit code 0: loaded; 1: a file has problems and was not loaded; 2: wrong call."
@@ -23,27 +24,21 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        files = [(path, bytes_of(path)) for path in options["file"]]  # a wrong name is told before anything is loaded
         results: list[dict[str, Any]] = []
         refused = False
-        for path in options["file"]:
+        for path, data in files:
             try:
-                counts = services.load_organisations(
-                    file_bytes=path.read_bytes(), name=str(path), actor=None, at=timezone.now()
-                )
+                counts = services.load_organisations(file_bytes=data, name=str(path), actor=None, at=timezone.now())
                 results.append({"file": str(path)} | counts)
-            except OSError as error:
-                refused = True
-                results.append({"file": str(path), "problems": [{"path": "", "found": str(error), "accepted": ""}]})
+                told = f"{path}: {counts['added']} added, {counts['known']} known before."
             except services.InvalidFile as error:
                 refused = True
                 results.append({"file": str(path), "problems": [p.as_dict() for p in error.problems]})
+                told = "\n".join(map(str, error.problems))
+            if not options["json"]:
+                self.stdout.write(told)
         if options["json"]:
             self.stdout.write(json.dumps(results, ensure_ascii=False, indent=1))
-        else:
-            for result in results:
-                for problem in result.get("problems", []):
-                    self.stdout.write(f"{result['file']}: {problem['path']}: {problem['found']} → {problem['accepted']}")
-                if "added" in result:
-                    self.stdout.write(f"{result['file']}: +{result['added']}, = {result['known']}")
         if refused:
             sys.exit(1)

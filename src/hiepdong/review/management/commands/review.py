@@ -8,9 +8,13 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from hiepdong.duties.services import NoSuchInstrument
+from hiepdong.kernel.errors import NotFound
+from hiepdong.organisations.queries import organisations_by_keys
+from hiepdong.regulations.queries import instrument_keys
 from hiepdong.review import queries, services
 from hiepdong.review.models import Review
-from hiepdong.shell.commands import PlainCommand
+from hiepdong.shell.commands import PlainCommand, bytes_of
 
 KINDS = ("docx", "pdf", "json")
 
@@ -44,14 +48,23 @@ class Command(PlainCommand):
             case "build":
                 self._build(options)
             case "export":
-                review = queries.review_for(None, options["review"])
+                try:
+                    review = queries.review_for(None, options["review"])
+                except NotFound as error:
+                    raise CommandError(
+                        f"{options['review']}: nút không có tổng kết số này (xem `hiepdong review list`).", returncode=1
+                    ) from error
                 self._written(review, options["out"], as_json=options["json"])
             case _:
                 self._list(as_json=options["json"])
 
     def _build(self, options: dict[str, Any]) -> None:
         as_of = _instant(options["as_of"])
-        published = options["published"].read_bytes() if options["published"] else None
+        published = bytes_of(options["published"]) if options["published"] else None
+        if options["regulation"] not in instrument_keys():
+            raise NoSuchInstrument(key=options["regulation"])
+        if options["organisation"] and not organisations_by_keys([options["organisation"]]):
+            raise CommandError(f"--organisation {options['organisation']}: nút không có cơ quan mang khóa này.", returncode=1)
         made = {
             "instrument_key": options["regulation"],
             "year": options["year"],

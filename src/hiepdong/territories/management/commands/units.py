@@ -3,16 +3,17 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.utils import timezone
 
+from hiepdong.shell.commands import PlainCommand
 from hiepdong.territories import services
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Load all administrative units of Viet Nam: before 1 July 2025 and since. `hiepdong setup` does it too. Running it "
-        "again changes nothing."
+        "again changes nothing. Exit code 0: loaded; 1: refused, with the reason; 2: wrong call."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

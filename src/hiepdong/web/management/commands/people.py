@@ -14,6 +14,7 @@ from django.utils.translation import override
 from hiepdong.accounts import queries, services
 from hiepdong.accounts.domain.permissions import Role
 from hiepdong.kernel.errors import NotFound
+from hiepdong.organisations.models import Organisation
 from hiepdong.organisations.queries import organisation_by_key
 from hiepdong.shell.commands import PlainCommand
 
@@ -73,6 +74,8 @@ class Command(PlainCommand):
 
     def _seats(self, options: dict[str, Any]) -> None:
         """List seats, or end those of one person in one organisation."""
+        if options["organisation"]:
+            self._organisation(options["organisation"])
         found = queries.seats_on_node(organisation_key=options["organisation"])
         if options["action"] == "end":
             name = options["sign_in_name"].strip().lower()
@@ -105,11 +108,7 @@ class Command(PlainCommand):
 
     def _add(self, options: dict[str, Any]) -> dict[str, Any]:
         name = options["sign_in_name"].strip().lower()
-        try:
-            organisation = organisation_by_key(options["organisation"])
-        except NotFound as error:
-            what = _("There is no organisation with this key.")
-            raise CommandError(f"{options['organisation']}: {what}", returncode=1) from error
+        organisation = self._organisation(options["organisation"])
         fresh = queries.person_by_name(name) is None
         if fresh and not options["name"]:
             raise CommandError(_("A new person needs --name: what others see, best the post."), returncode=2)
@@ -126,6 +125,12 @@ class Command(PlainCommand):
             at=timezone.now(),
         )
         return {"person": name, "organisation": organisation.name, "role": seat.role} | shown
+
+    def _organisation(self, key: str) -> Organisation:
+        try:
+            return organisation_by_key(key)
+        except NotFound as error:
+            raise CommandError(f"{key}: {_('There is no organisation with this key.')}", returncode=1) from error
 
     def _password(self, options: dict[str, Any]) -> dict[str, Any]:
         person = queries.person_by_name(options["sign_in_name"])

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -12,7 +12,7 @@ from django.utils.translation import override
 
 from hiepdong.organisations import services
 from hiepdong.organisations.models import Reorganisation
-from hiepdong.shell.commands import PlainCommand
+from hiepdong.shell.commands import PlainCommand, bytes_of
 from hiepdong.web.surveys import SURVEYS
 
 
@@ -31,10 +31,7 @@ class Command(PlainCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise CommandError(f"{path}: {error.strerror}", returncode=2) from error
+        data = bytes_of(path)
         try:
             with transaction.atomic():
                 made, new = services.load_reorganisation(
@@ -44,7 +41,8 @@ class Command(PlainCommand):
                     transaction.set_rollback(True)
         except services.InvalidFile as error:
             if options["json"]:
-                self.stdout.write(json.dumps({"file": str(path), "problems": [p.as_dict() for p in error.problems]}, indent=1))
+                refused = {"file": str(path), "problems": [p.as_dict() for p in error.problems]}
+                self.stdout.write(json.dumps(refused, ensure_ascii=False, indent=1))
             else:
                 for problem in error.problems:
                     self.stdout.write(str(problem))

@@ -18,7 +18,8 @@ from hiepdong.territories import services as territories
 class Command(PlainCommand):
     help = (
         "Make this node ready: its data folder, its secret, the database, the style sheet and fonts, and all "
-        "administrative units. Running it again brings the database up to date and changes nothing else."
+        "administrative units. Running it again brings the database up to date and changes nothing else. "
+        "Exit code 0: ready; 1: something could not be done, with the reason; 2: wrong call."
     )
     requires_system_checks: list[str] = []
 
