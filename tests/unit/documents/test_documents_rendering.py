@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pypdf import PdfReader
 
-from hiepdong.documents.domain.layout import Column, Document, Heading, PageBreak, Paragraph, Points, Table, printable
+from hiepdong.documents.domain.layout import Band, Column, Document, Heading, PageBreak, Paragraph, Points, Table, printable
 from hiepdong.documents.domain.notation import notation_for
 from hiepdong.documents.domain.profiles import PARTY, PROFILES, STATE, blank_number, place_and_date, profile_for
 from hiepdong.documents.rendering import render_docx, render_pdf
@@ -50,6 +51,10 @@ def parts(data):
 
 def body(data):
     return ElementTree.fromstring(parts(data)["word/document.xml"])
+
+
+def pdf_pages(data):
+    return [page.extract_text() for page in PdfReader(io.BytesIO(data)).pages]
 
 
 def text_of(tree):
@@ -250,3 +255,112 @@ def test_the_measures_lie_inside_the_ranges_of_the_decree():
 def test_a_row_with_too_few_cells_is_refused():
     with pytest.raises(ValueError, match="as many cells"):
         Table((Column("A"), Column("B")), (("1",),))
+
+
+ORDER = {  # of ECMA-376: Word calls a file damaged whose elements stand in another order
+    "pPr": "pStyle keepNext keepLines pageBreakBefore framePr widowControl numPr suppressLineNumbers pBdr shd tabs "
+    "suppressAutoHyphens kinsoku wordWrap overflowPunct topLinePunct autoSpaceDE autoSpaceDN bidi adjustRightInd snapToGrid "
+    "spacing ind contextualSpacing mirrorIndents suppressOverlap jc textDirection textAlignment textboxTightWrap outlineLvl "
+    "divId cnfStyle rPr sectPr pPrChange",
+    "tblPr": "tblStyle tblpPr tblOverlap bidiVisual tblStyleRowBandSize tblStyleColBandSize tblW jc tblCellSpacing tblInd "
+    "tblBorders shd tblLayout tblCellMar tblLook tblCaption tblDescription tblPrChange",
+    "rPr": "rStyle rFonts b bCs i iCs caps smallCaps strike dstrike outline shadow emboss imprint noProof snapToGrid vanish "
+    "webHidden color spacing w kern position sz szCs highlight u effect bdr shd fitText vertAlign rtl cs em lang "
+    "eastAsianLayout specVanish oMath",
+    "tcPr": "cnfStyle tcW gridSpan hMerge vMerge tcBorders shd noWrap tcMar textDirection tcFitText vAlign hideMark",
+}
+BANDED = Table(
+    (Column("TT"), Column("Cơ quan", 3)),
+    (Band("Tuyến biển"), ("1", "Đồn Một"), ("", "Cộng")),
+    caption="Biểu",
+    note="Ghi chú",
+    total=True,
+)
+
+
+@pytest.mark.parametrize("profile", ["party", "state"])
+def test_every_part_of_a_docx_stands_in_the_order_that_word_demands(profile):
+    files = parts(render_docx(paper(profile, blocks=(BANDED, Paragraph("x", align="center")), banner="DỰ THẢO", footnote="y")))
+    checked = 0
+    for name in ("word/document.xml", "word/styles.xml"):
+        for element in ElementTree.fromstring(files[name]).iter():
+            order = ORDER.get(element.tag.removeprefix(W), "").split()
+            if order and element.tag.startswith(W):
+                places = [order.index(child.tag.removeprefix(W)) for child in element]
+                assert places == sorted(places), (name, [c.tag for c in element])
+                checked += 1
+    assert checked > 50
+
+
+def grid_of(table):
+    return [round(int(c.get(f"{W}w")) / TWIPS_PER_MM) for c in table.iter(f"{W}gridCol")]
+
+
+@pytest.mark.parametrize(("profile", "sides"), [("party", [79, 86]), ("state", [69, 96])])
+def test_the_heading_fits_one_line_because_the_two_sides_have_the_widths_of_the_form(profile, sides):
+    table = body(render_docx(paper(profile))).find(f".//{W}tbl")
+    assert grid_of(table) == sides
+    cells = [round(int(w.get(f"{W}w")) / TWIPS_PER_MM) for w in table.iter(f"{W}tcW")]
+    assert cells == sides
+
+
+def rules(data):
+    """Return the lengths in millimetres of the rules of a heading: the room of the cell less both insets."""
+    found = []
+    for cell in body(data).find(f".//{W}tbl").iter(f"{W}tc"):
+        room = int(cell.find(f".//{W}tcW").get(f"{W}w")) / TWIPS_PER_MM - 3.8
+        for paragraph in cell.iter(f"{W}p"):
+            if paragraph.find(f".//{W}pBdr") is not None:
+                indent = paragraph.find(f".//{W}ind")
+                found.append(round(room - sum(int(indent.get(f"{W}{side}")) for side in ("left", "right")) / TWIPS_PER_MM))
+    return found
+
+
+def test_the_rule_under_the_heading_is_as_long_as_the_heading_and_no_underlined_text():
+    party, state = render_docx(paper("party")), render_docx(paper("state", issuer="Bộ Chỉ huy Một"))
+    assert rules(party) == [73]  # a star stands under the issuing body
+    own, national = rules(state)
+    assert national == 56
+    width = len("BỘ CHỈ HUY MỘT") * 0.6 * 12 * 25.4 / 72
+    assert width / 3 <= own <= width / 2
+    head = body(state).find(f".//{W}tbl")
+    assert not list(head.iter(f"{W}u"))
+
+
+@pytest.mark.parametrize("render", [render_docx, render_pdf])
+def test_what_is_a_draft_or_made_up_says_so_on_every_page(render):
+    long = tuple(Paragraph("Nội dung. " * 200) for _ in range(12))
+    data = render(paper(blocks=long, banner="DỮ LIỆU MINH HỌA"))
+    if render is render_pdf:
+        pages = pdf_pages(data)
+        assert len(pages) > 3
+        assert all("MINH HỌA" in page for page in pages)
+    else:
+        feet = [text_of(ElementTree.fromstring(d)) for name, d in parts(data).items() if re.match(r"word/footer\d*\.xml", name)]
+        assert feet.count("DỮ LIỆU MINH HỌA") == 2  # of the first page and of the others
+
+
+def test_the_signature_stays_with_the_last_lines_of_the_body():
+    tree = body(render_docx(paper(blocks=(Paragraph("Một."), Paragraph("Hai.")), footnote="Cách kiểm tra")))
+    kept = {text_of(p): p.find(f".//{W}keepNext") is not None for p in tree.iter(f"{W}p")}
+    assert kept["Hai."]
+    assert kept["T/M ĐẢNG ỦY"]
+    assert not kept["Một."]
+    for n in range(20, 45):  # wherever the page ends, its last page holds a line of the body too
+        pages = pdf_pages(render_pdf(paper(blocks=tuple(Paragraph(f"Dòng {i}.") for i in range(n)), annexes=())))
+        (signed,) = [p for p in pages if "T/M ĐẢNG ỦY" in p]
+        assert f"Dòng {n - 1}." in signed
+
+
+def test_a_band_of_a_table_runs_across_all_columns_and_stays_with_its_rows():
+    table = body(render_docx(paper(blocks=(BANDED,)))).findall(f".//{W}tbl")[1]
+    band = table.findall(f"{W}tr")[1]
+    (cell,) = band.findall(f"{W}tc")
+    assert cell.find(f".//{W}gridSpan").get(f"{W}val") == "2"
+    assert cell.find(f".//{W}keepNext") is not None
+    assert "Tuyến biển" in pdf_pages(render_pdf(paper(blocks=(BANDED,))))[0]
+
+
+def test_no_single_word_stands_alone_in_the_last_line_of_a_subject():
+    text = text_of(body(render_docx(paper(subject="kết quả phối hợp tỉnh Nghệ An"))))
+    assert "tỉnh Nghệ\u00a0An" in text

@@ -33,6 +33,7 @@ class Profile:
     page_number_size: float
     authority_mark: str  # before the authority: "T/M", "TM."
     recipients_label_bold_italic: bool
+    left_share: float  # of the width, for the issuing body; the heading beside it must fit its lines
     star: bool  # a line with * under the issuing body instead of a rule
     top: float = 20
     bottom: float = 20
@@ -66,6 +67,7 @@ STATE = Profile(
     page_number_size=13,
     authority_mark="TM.",
     recipients_label_bold_italic=True,
+    left_share=0.42,
     star=False,
     unverified=("first_line", "paragraph_gap", "line", "recipients_label_size"),
 )
@@ -88,6 +90,7 @@ PARTY = Profile(
     page_number_size=14,
     authority_mark="T/M",
     recipients_label_bold_italic=False,
+    left_share=0.48,
     star=True,
     unverified=("first_line", "paragraph_gap", "line", "recipients_label_size", "recipients_size", "page_number_size"),
 )

@@ -35,6 +35,9 @@ ALIGN = {
 }
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of every part of the file: the same document gives the same bytes
 BODY, POINT, CELL = "Body Text", "List Bullet", "Table Text"
+# What stands behind the borders of a paragraph here: Word calls a file damaged whose parts are in another order.
+AFTER_BORDERS = ("w:shd", "w:tabs", "w:spacing", "w:ind", "w:contextualSpacing", "w:jc", "w:outlineLvl", "w:rPr", "w:sectPr")
+TABLE_MARGIN = 68  # twentieths of a point, left and right in the cell of a table with lines: 1,2 mm
 CELL_MARGINS = 3.8  # mm, left and right of a cell together, as Word sets them
 
 
@@ -158,13 +161,13 @@ def _rule(paragraph: Any, *, length: float, room: float) -> None:
     """Make a low paragraph out of one that holds a line so many millimetres long, in the middle of the room it has."""
     inset = max(0.0, (room - length) / 2)
     paragraph.paragraph_format.left_indent = paragraph.paragraph_format.right_indent = Mm(inset)
-    paragraph.paragraph_format.line_spacing = Pt(4)
+    paragraph.paragraph_format.line_spacing, paragraph.paragraph_format.space_before = Pt(4), Pt(3)
     borders = OxmlElement("w:pBdr")
     line = OxmlElement("w:top")
     for name, value in (("val", "single"), ("sz", "6"), ("space", "1"), ("color", "000000")):
         line.set(qn(f"w:{name}"), value)
     borders.append(line)
-    paragraph._p.get_or_add_pPr().append(borders)
+    paragraph._p.get_or_add_pPr().insert_element_before(borders, *AFTER_BORDERS)
 
 
 def _grid(made: Any, widths: tuple[float, ...]) -> Any:
@@ -172,8 +175,8 @@ def _grid(made: Any, widths: tuple[float, ...]) -> Any:
     table = made.add_table(rows=1, cols=len(widths))
     table.alignment = WD_TABLE_ALIGNMENT.CENTER
     table.autofit = False
-    for cell, width in zip(table.rows[0].cells, widths, strict=True):
-        cell.width = Mm(width)
+    for column, cell, width in zip(table.columns, table.rows[0].cells, widths, strict=True):
+        column.width = cell.width = Mm(width)
     return table.rows[0].cells
 
 
@@ -185,7 +188,7 @@ def _head(made: Any, document: Document, look: Profile) -> None:
         run.bold, run.font.size = True, Pt(11)
         banner.paragraph_format.space_after = Pt(10)
     room = look.width - look.left - look.right
-    sides = (room * 0.4, room * 0.6)
+    sides = (room * look.left_share, room * (1 - look.left_share))
     left, right = _grid(made, sides)
     first = True
     if document.superior:
@@ -259,6 +262,13 @@ def _table(made: Any, block: Table, look: Profile) -> None:
     table = made.add_table(rows=1, cols=len(block.columns), style="Table Grid")
     table.alignment = WD_TABLE_ALIGNMENT.CENTER
     table.autofit = False
+    margins = OxmlElement("w:tblCellMar")
+    for side in ("left", "right"):
+        margin = OxmlElement(f"w:{side}")
+        margin.set(qn("w:w"), str(TABLE_MARGIN))
+        margin.set(qn("w:type"), "dxa")
+        margins.append(margin)
+    table._tbl.tblPr.insert_element_before(margins, "w:tblLook", "w:tblCaption", "w:tblDescription")
     room, shares = look.width - look.left - look.right, sum(c.share for c in block.columns)
     widths = [Mm(room * c.share / shares) for c in block.columns]
     for column, width in zip(table.columns, widths, strict=True):

@@ -61,7 +61,7 @@ def _look(document: Document) -> dict[str, Any]:
     look = PROFILES[document.profile]
     room = look.width - look.left - look.right
     rules = {
-        "issuer_rule": rule_under(document.issuer.upper(), look.issuer_size, room * 0.4),
+        "issuer_rule": rule_under(document.issuer.upper(), look.issuer_size, room * look.left_share),
         "subject_rule": rule_under(document.subject, look.subject_size, room),
     }
     return asdict(look) | rules
