@@ -1,5 +1,6 @@
 """The form of a notice."""
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -27,9 +28,17 @@ class NoticeForm(forms.Form):
     )
     text = forms.CharField(label=_("Text"), max_length=100_000, widget=forms.Textarea({"class": "form-control", "rows": "12"}))
 
-    def __init__(self, *args: Any, recipients: list[tuple[str, str]], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, recipients: list[tuple[str, str]], now: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._now = now
         self.fields["to"].choices = recipients  # type: ignore[attr-defined]
         self.fields["copies"].choices = recipients  # type: ignore[attr-defined]
         names = [(key, _(name)) for key, name in URGENCY_NAMES.items()]
         self.fields["urgency"].choices = names  # type: ignore[attr-defined]
+
+    def clean_event_at(self) -> datetime | None:
+        """Refuse a moment that has not come yet, and one before there was anything to coordinate."""
+        at: datetime | None = self.cleaned_data["event_at"]
+        if at is not None and (at > self._now or at.year < 1945):
+            raise forms.ValidationError(_("This moment lies in the future or too far in the past."))
+        return at

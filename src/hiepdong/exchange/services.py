@@ -1,12 +1,13 @@
 """Writing papers: drafts, dispatches, receipts. Bytes first: what is signed is stored and never rebuilt."""
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.db.models import Max
 
@@ -15,7 +16,7 @@ from hiepdong.accounts.models import Seat
 from hiepdong.accounts.queries import require
 from hiepdong.documents.domain.notation import TYPE_OF_KIND, notation_for
 from hiepdong.documents.models import File
-from hiepdong.documents.services import keep_file, take_numbers
+from hiepdong.documents.services import keep_file, refuse_too_large, take_numbers
 from hiepdong.journal.services import entry, record, record_many
 from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
 from hiepdong.kernel.moments import local_day
@@ -24,7 +25,7 @@ from hiepdong.organisations import queries as organisations
 from hiepdong.organisations.models import Organisation
 
 from . import queries, search_index, signing
-from .domain.classified import ClassifiedContent, file_name_bears_mark, refuse_classified
+from .domain.classified import ClassifiedContent, file_bears_mark, file_name_bears_mark, refuse_classified
 from .domain.dispatch import AlreadyAnswered, ReasonMissing
 from .domain.envelope import Content, Recipient, as_json, canonical, check_content, receipt_json
 from .models import (
@@ -135,6 +136,7 @@ class _Keys:
 def _texts_of(item: Outgoing) -> Iterable[str]:
     yield item.subject
     yield item.reason
+    yield item.signer_title
     todo: list[Any] = [item.body]
     while todo:
         value = todo.pop()
@@ -514,11 +516,36 @@ def note_separate_channel(*, recipient_id: int | None, duty_reference: str, acto
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file laid beside a paper."""
+    """A file laid beside a paper, not read yet."""
 
     name: str
     media_type: str
-    data: bytes
+    size: int
+    read: Callable[[], bytes]
+
+
+def uploads_of(files: "Iterable[UploadedFile[Any]]") -> list[Upload]:
+    """Return uploaded files to be laid beside a paper. They stay where the upload put them until one of them is read."""
+
+    def reader(file: "UploadedFile[Any]") -> Callable[[], bytes]:
+        def read() -> bytes:
+            file.seek(0)
+            return bytes(file.read())
+
+        return read
+
+    return [Upload(f.name or "tep", f.content_type or "application/octet-stream", f.size or 0, reader(f)) for f in files]
+
+
+class TooManyFiles(DomainError):
+    """More files than one paper may carry."""
+
+    code = "exchange.too_many_files"
+    message = gettext_noop("One dispatch carries at most %(most)s files.")
+    hint = gettext_noop("Send the rest with a second dispatch, or pack them into one.")
+
+
+MOST_FILES = 50
 
 
 def _with_files(
@@ -527,14 +554,18 @@ def _with_files(
     """Keep uploaded files and return the attachments of a draft with them, less the one whose digest is `without`.
 
     Raises:
-        ClassifiedContent: a file name bears a secrecy mark; nothing is kept.
-        FileTooLarge: more than can be kept.
+        ClassifiedContent: a file bears a secrecy mark; nothing is kept, of the others neither.
+        FileTooLarge, TooManyFiles: more than can be kept; known before anything is read.
     """
-    if any(file_name_bears_mark(u.name) for u in uploads):
-        raise ClassifiedContent
     files = [dict(a) for a in attached if a["digest"] != without]
+    if len(files) + len(uploads) > MOST_FILES:
+        raise TooManyFiles(most=MOST_FILES)
     for upload in uploads:
-        kept = keep_file(data=upload.data, name=upload.name, media_type=upload.media_type, at=at)
+        refuse_too_large(name=upload.name, size=upload.size)
+    if any(file_bears_mark(u.name, u.read()) for u in uploads):
+        raise ClassifiedContent
+    for upload in uploads:
+        kept = keep_file(data=upload.read(), name=upload.name, media_type=upload.media_type, at=at)
         row = {"name": nfc(upload.name)[:200], "digest": kept.digest, "size": kept.size, "media_type": kept.media_type}
         files = [a for a in files if a["digest"] != kept.digest] + [row]
     return files

@@ -261,12 +261,14 @@ def draft_form(request: HttpRequest, draft_id: uuid.UUID) -> HttpResponse:
     draft = queries.draft_if_any(seat, draft_id)
     if draft is not None and draft.sent_as is not None:
         return HttpResponseRedirect(reverse("exchange:dispatch_detail", args=[draft.sent_as.uuid]))
+    if draft is not None and draft.content.get("kind") == "report":  # its own page asks for what the form asks for
+        return HttpResponseRedirect(reverse("reporting:report_form", args=[draft_id]))
     recipients = _recipients(seat)
     if request.method != "POST":
         initial = _initial(draft) | ({"to": request.GET.getlist("to")} if draft is None else {})
-        form = NoticeForm(initial=initial, recipients=recipients)
+        form = NoticeForm(initial=initial, recipients=recipients, now=now)
         return _draft_page(request, draft_id, draft, form)
-    form = NoticeForm(request.POST, recipients=recipients)
+    form = NoticeForm(request.POST, recipients=recipients, now=now)
     valid = form.is_valid()
     content = _content(request, draft)
     what = request.POST.get("do", "save")
@@ -278,10 +280,7 @@ def draft_form(request: HttpRequest, draft_id: uuid.UUID) -> HttpResponse:
             at=now,
             revision=whole_number(request.POST.get("revision")) or 0,
             unsaved={} if valid else {"errors": form.errors.get_json_data()},
-            uploads=[
-                services.Upload(f.name or "", f.content_type or "application/octet-stream", f.read())
-                for f in request.FILES.getlist("files")
-            ],
+            uploads=services.uploads_of(request.FILES.getlist("files")),
             without=what.removeprefix("without:") if what.startswith("without:") else "",
         )
         if draft.unsaved.get("conflict"):
@@ -325,11 +324,7 @@ def _content(request: HttpRequest, draft: Any) -> dict[str, Any]:
     """Return what was typed as draft content, keeping what the form does not show."""
     post = request.POST
     before: dict[str, Any] = dict(draft.content) if draft is not None else {"kind": "notice", "answers": []}
-    event = post.get("event_at", "")
-    try:
-        event_at = timezone.make_aware(datetime.fromisoformat(event)).isoformat() if event else None
-    except ValueError:
-        event_at = None
+    event_at = _event(post.get("event_at", ""))
     recipients = [{"organisation": k, "role": "to"} for k in post.getlist("to")]
     recipients += [{"organisation": k, "role": "copy"} for k in post.getlist("copies")]
     return before | {
@@ -339,6 +334,14 @@ def _content(request: HttpRequest, draft: Any) -> dict[str, Any]:
         "event_at": event_at,
         "body": before.get("body", {}) | {"text": post.get("text", "")},
     }
+
+
+def _event(text: str) -> str | None:
+    try:
+        at = datetime.fromisoformat(text)
+        return timezone.make_aware(at).isoformat() if 1945 <= at.year <= 2200 else None
+    except ValueError:
+        return None
 
 
 def _draft_page(

@@ -70,10 +70,7 @@ def _written(request: HttpRequest, found: Any, typed: Mapping[str, str], what: s
         actor=seat,
         at=now,
         revision=whole_number(revision) or 0,
-        uploads=[
-            services.Upload(f.name or "", f.content_type or "application/octet-stream", f.read())
-            for f in request.FILES.getlist("files")
-        ],
+        uploads=exchange.uploads_of(request.FILES.getlist("files")),
         without=what.removeprefix("without:") if what.startswith("without:") else "",
     )
     found = queries.report_draft(seat, draft_id, at=now)

@@ -16,7 +16,7 @@ from hiepdong.exchange.domain.classified import ClassifiedContent
 from hiepdong.exchange.models import Dispatch, Draft, SeparateChannel
 from hiepdong.journal.models import Entry
 from hiepdong.kernel.errors import NotAllowed, NotFound
-from support.make import SENT_AT, entered, seat, send
+from support.make import SENT_AT, entered, notice, seat, send
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -62,6 +62,24 @@ def test_an_incomplete_draft_is_kept_and_refused_only_when_it_shall_leave(world,
     assert "Nội dung đề nghị." in refused.content.decode()
     assert Draft.objects.get().content["body"]["text"] == "Nội dung đề nghị."
     assert not Dispatch.objects.exists()
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00", "1900-01-01T00:00", "2999-01-01T00:00", "9999-12-31T23:59"])
+def test_an_event_that_lies_in_the_future_or_before_all_records_is_refused_and_nothing_breaks(world, address, moment):
+    client = entered(world.signer)
+    refused = client.post(address, typed(world, event_at=moment, do="send"))
+    assert refused.status_code == 422
+    assert client.get(address).status_code == 200
+    assert not Dispatch.objects.exists()
+
+
+def test_event_receipt_and_entry_are_three_moments_on_the_page(world):
+    happened, stored = SENT_AT - timedelta(days=2), SENT_AT + timedelta(days=5)
+    (sent,) = services.send_many(items=[notice(world.station, [world.district], event_at=happened)], actor=None, at=stored)
+    services.acknowledge(dispatch_uuid=sent.uuid, actor=world.reader, at=SENT_AT + timedelta(hours=3))
+    page = entered(world.reader).get(reverse("exchange:dispatch_detail", args=[sent.uuid])).content.decode()
+    for label, moment in (("Xảy ra lúc", "14/03/2020"), ("Gửi lúc", "16/03/2020"), ("Lưu tại nút lúc", "21/03/2020")):
+        assert re.search(rf"<dt>{label}</dt><dd>[^<]*{moment}", page), label
 
 
 def test_colleagues_of_the_same_organisation_find_the_draft_and_others_do_not(world, address):
@@ -250,6 +268,47 @@ def test_a_report_with_a_marked_section_or_file_keeps_neither_row_nor_file(world
     assert not File.objects.exists()
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
     nothing_of_it(tmp_path, "chuyên án", "chuyen an", "TOI_MAT")
+
+
+def test_a_mark_inside_a_file_is_refused_and_neither_it_nor_the_file_beside_it_is_kept(world, address, settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    files = [SimpleUploadedFile("a.txt", b"vo hai"), SimpleUploadedFile("ke-hoach.txt", f"{SECRET}\n".encode())]
+    refused = entered(world.signer).post(address, typed(world, do="send", files=files))
+    assert refused.status_code == 409
+    assert not Draft.objects.exists()
+    assert not File.objects.exists()
+    nothing_of_it(tmp_path, "chuyên án", "vo hai", "ke-hoach.txt")
+
+
+def test_the_position_of_the_signer_is_looked_at_too(world):
+    marked = seat(world.station, "signer", title="(MẬT) Đồn trưởng")
+    with pytest.raises(ClassifiedContent):
+        send(marked, [world.district])
+
+
+@pytest.mark.parametrize("page", ["exchange:draft_form", "reporting:report_form"])
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(world, page, monkeypatch, settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    world.duties()
+    client = entered(world.signer)
+    address = client.post(reverse("duties:duty_write", args=[world.duty().pk])).headers["Location"]
+    if page == "exchange:draft_form":
+        address = reverse(page, args=[uuid.uuid4()])
+    monkeypatch.setattr("hiepdong.documents.services.LARGEST", 10)
+    monkeypatch.setattr("hiepdong.exchange.services.file_bears_mark", lambda *a: pytest.fail("it was read"))
+    monkeypatch.setattr("hiepdong.exchange.services.keep_file", lambda **k: pytest.fail("it was kept"))
+    answer = client.post(address, typed(world, do="save", files=SimpleUploadedFile("a.pdf", b"x" * 11)))
+    assert answer.status_code == 422
+    assert "50 MB" in answer.content.decode()
+    assert "Nội dung đề nghị." in answer.content.decode(), "what was typed stays"
+
+
+def test_a_paper_carries_a_bounded_number_of_files(world, address, monkeypatch, settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    monkeypatch.setattr(services, "MOST_FILES", 2)
+    files = [SimpleUploadedFile(f"{n}.txt", str(n).encode()) for n in range(3)]
+    assert entered(world.signer).post(address, typed(world, do="save", files=files)).status_code == 422
+    assert not File.objects.exists()
 
 
 def test_classified_content_is_refused_on_every_way_in(world):

@@ -1,4 +1,4 @@
-"""What the page of a paper says about it: nothing altered behind our back is called genuine, nothing damaged breaks the page."""
+"""What the page of a paper says about it: nothing altered is called genuine, nothing damaged breaks the page."""
 
 from datetime import timedelta
 
