@@ -8,11 +8,12 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from hiepdong.accounts.models import Seat
 from hiepdong.exchange import services as exchange
 from hiepdong.exchange.domain.classified import refuse_classified
-from hiepdong.exchange.models import Dispatch, Draft
+from hiepdong.exchange.models import Addressee, Dispatch, Draft
 from hiepdong.exchange.queries import content_of
 from hiepdong.journal.models import Entry
 from hiepdong.kernel.errors import DomainError, gettext_noop
@@ -21,25 +22,68 @@ from hiepdong.regulations.models import Form
 
 from . import queries
 from .domain.compose import Answers, completed, read_form
+from .domain.versions import Version, counting
 from .models import Figure, Precision, PublishedFigure, State
 
 
 @transaction.atomic
 def read_figures(entry: Entry, at: datetime) -> None:
-    """React to `exchange.dispatch.sent`: store the figures of a report; supersede those it replaces or withdraws.
+    """React to `exchange.dispatch.sent`: store the figures of a report, and settle which version of it counts.
 
     Doing it twice changes nothing.
     """
     dispatch = Dispatch.objects.select_related("sender").filter(pk=entry.subject_id).first()
     if dispatch is None:
         return
-    withdrawn = entry.facts.get("withdraws")
-    if withdrawn:
-        Figure.objects.filter(dispatch__uuid=withdrawn).update(superseded=True)
-    if dispatch.replaces_id:
-        Figure.objects.filter(dispatch_id=dispatch.replaces_id).update(superseded=True)
     if dispatch.kind == "report" and not Figure.objects.filter(dispatch=dispatch).exists():
         Figure.objects.bulk_create(figures_of(dispatch, _Forms()))
+    withdrawn = entry.facts.get("withdraws")
+    taken = set(Dispatch.objects.filter(uuid=withdrawn).values_list("pk", flat=True)) if withdrawn else set()
+    _settle({dispatch.pk} | taken)
+
+
+def _settle(about: set[int]) -> None:
+    """Mark, among all that was sent about the occasions of these papers, the figures that do not count."""
+    family = _family(about)
+    withdrawn = set(Dispatch.objects.filter(withdraws__in=family).values_list("withdraws", flat=True))
+    answered: dict[int, list[bool]] = {}
+    addressees = Addressee.objects.filter(dispatch__in=family, role="to")
+    for dispatch, returned_at in addressees.values_list("dispatch", "returned_at"):
+        answered.setdefault(dispatch, []).append(returned_at is not None)
+    versions = [
+        Version(d.pk, d.sent_at, d.replaces_id, returned=all(answered.get(d.pk, [False])), withdrawn=d.pk in withdrawn)
+        for d in Dispatch.objects.filter(pk__in=family).exclude(kind="withdrawal").only("sent_at", "replaces")
+    ]
+    counts = counting(versions)
+    figures = Figure.objects.filter(dispatch__in=family)
+    figures.filter(superseded=False).exclude(dispatch=counts).update(superseded=True)
+    figures.filter(superseded=True, dispatch=counts).update(superseded=False)
+
+
+def _family(about: set[int]) -> set[int]:
+    """Return the papers of the same occasion: replaced and replacing ones, and reports by the same form for the same duty."""
+    known: set[int] = set()
+    fresh = set(about)
+    while fresh:
+        known |= fresh
+        linked = Q(replaces__in=fresh) | Q(replaced_by__in=fresh)
+        found = set(Dispatch.objects.filter(linked).values_list("pk", flat=True))
+        found |= _told_twice(fresh)
+        fresh = found - known
+    return known
+
+
+def _told_twice(fresh: set[int]) -> set[int]:
+    """Return reports of the same sender by the same form for the same period that answer a duty in common."""
+    columns = ("organisation", "form", "period_from", "period_to")
+    places = set(Figure.objects.filter(dispatch__in=fresh).values_list(*columns))
+    same = Q(pk__in=[])
+    for place in places:
+        same |= Q(**dict(zip(columns, place, strict=True)))
+    reports = Figure.objects.filter(same).values_list("dispatch", flat=True).distinct()
+    answers = dict(Dispatch.objects.filter(pk__in={*reports, *fresh}).values_list("pk", "answers"))
+    duties = {reference for pk in fresh for reference in answers.get(pk, [])}
+    return {pk for pk, references in answers.items() if duties.intersection(references)}
 
 
 def figures_of(dispatch: Dispatch, forms: "_Forms") -> list[Figure]:
@@ -96,8 +140,8 @@ class _Forms:
 
 @transaction.atomic
 def supersede_figures(entry: Entry, at: datetime) -> None:
-    """React to `exchange.dispatch.returned`: a returned report no longer counts. Twice is harmless."""
-    Figure.objects.filter(dispatch_id=entry.subject_id, superseded=False).update(superseded=True)
+    """React to `exchange.dispatch.returned`: what everybody returned no longer counts. Twice is harmless."""
+    _settle({int(entry.subject_id)})
 
 
 @transaction.atomic
