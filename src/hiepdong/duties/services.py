@@ -220,6 +220,12 @@ def version_in_force(versions: Collection[Instrument], on: date) -> Instrument |
     return max(holding, key=lambda v: v.version, default=None)
 
 
+def rules_for_nobody(version: Instrument, on: date) -> list[DutyRule]:
+    """Return the rules of a version whose selectors choose no pair of bodies on the day; mostly a slip in the file."""
+    bodies, relations = _bodies_of(version), _Relations()
+    return [r for r in version.rules.order_by("id") if not paired(r.spec, bodies, on, relations.table)]
+
+
 class _Relations:
     """Relations between bodies, asked once per day and set of bodies."""
 

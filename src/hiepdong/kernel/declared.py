@@ -22,7 +22,9 @@ _PART = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
 _TOO_DEEP = re.compile(
     rf"(?:^|[\[{{,])[ \t]*{_PART}(?:[ \t]*\.[ \t]*{_PART}){{32}}", re.MULTILINE
 )  # tomllib takes hours on these
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # PostgreSQL keeps no NUL, a page shows none of the others
+_UNPRINTABLE = re.compile(  # PostgreSQL keeps no NUL; of the others a page shows nothing, or text in another order
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
 
 Found = tuple[str, str, str]  # key path, what was found, what is accepted
 
@@ -215,7 +217,7 @@ def _scalar(value: Any, f: Field, path: str) -> Iterator[Found]:
             yield path, f"{len(value)} ký tự", f"nhiều nhất {f.longest} ký tự"
             return
         if _UNPRINTABLE.search(value):
-            yield path, shown(value), "chữ đọc được, không có ký tự điều khiển"
+            yield path, shown(value), "chữ đọc được, không có ký tự điều khiển hay ký tự ẩn"
             return
         wrong = bool(f.choices) and value not in f.choices
         wrong = wrong or (bool(f.pattern) and not re.fullmatch(f.pattern, value))

@@ -85,3 +85,15 @@ def test_an_unknown_organisation_keeps_the_file_out(world, tmp_path):
     code, result = load(path)
     assert (code, count()) == (1, 0)
     assert any("t.khong-co" in p["found"] for p in result["problems"])
+
+
+def test_a_duty_that_concerns_nobody_is_pointed_out_when_the_file_is_loaded(world, tmp_path):
+    path = tmp_path / "q.toml"
+    path.write_text(TEXT.replace('debtor = { side = "border_guard" }', 'debtor = { kind = "sea_squadron" }'), encoding="utf-8")
+    code, result = load(path, "--dry-run")
+    assert (code, result["for_nobody"]) == (0, ["d"])
+    out = io.StringIO()
+    call_command("regulation", "load", str(path), stdout=out)
+    assert "Lưu ý: nghĩa vụ d " in out.getvalue()
+    path.write_text(TEXT.replace("t.khac", "t.khac-nua"), encoding="utf-8")
+    assert load(path)[1]["for_nobody"] == []

@@ -121,6 +121,39 @@ def test_the_shipped_regulations_have_no_problem(path):
     assert row["examples"] > 5
 
 
+FAMILY = '[[period_family]]\nkey = "hk"\nends = ["05-20", "11-20"]\n'
+FORM = '[[form]]\nkey = "f"\ntitle = "Mẫu"\n[[form.section]]\nkey = "s"\nname = "S"\n'
+EXAMPLE = '[[example]]\nduty = "d"\nperiod = "2026-02"\ndue = 2026-02-24\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (FAMILY + 'names = ["K", "K"]\n', "period_family[1].names"),  # two periods under one reference: one would be lost
+        (FAMILY + 'names = ["K1"]\n', "period_family[1].names"),
+        (FAMILY + FAMILY, "period_family[2].key"),
+        (FAMILY.replace('"hk"', '"month"'), "period_family[1].key"),
+        (FAMILY.replace('"05-20", "11-20"', '"02-29", "02-30"'), "period_family[1].ends"),
+        (FAMILY.replace('"05-20", "11-20"', ""), "period_family[1].ends"),
+        (FORM + '[[form.section]]\nkey = "s"\nname = "S"\n', "form[1].section[2].key"),
+        (EXAMPLE.replace("2026-02", "0000-01", 1), "example[1].period"),  # crashed
+        (EXAMPLE.replace("2026-02", "9999-12", 1), "example[1].period"),
+        (EXAMPLE + 'note = "\u202eđảo"\n', "example[1].note"),  # shown in another order than written
+        (EXAMPLE + 'note = "\u200b"\n', "example[1].note"),
+    ],
+)
+def test_what_would_be_lost_or_misread_later_is_a_problem_now(text, path):
+    regulation, problems = check((HEAD + duty() + text).encode(), "t.toml")
+    if regulation is not None:
+        problems = run_examples(regulation, national_calendar(), "t.toml")
+    assert [p.path for p in problems] == [path]
+
+
+def test_a_count_beyond_the_calendar_is_told_in_the_words_of_the_file():
+    found = problems_of(duty() + EXAMPLE.replace("2026-02", "2060-02", 1))
+    assert found == [("example[1].duty", "phải đếm đến 2060-02-14, ngoài lịch ngày làm việc", "năm 2004 đến năm 2040")]
+
+
 def test_the_command_tells_every_file_and_its_exit_code(tmp_path):
     good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
     good.write_text(HEAD + duty(), encoding="utf-8")

@@ -8,7 +8,7 @@ from hiepdong.kernel.errors import DomainError
 from hiepdong.kernel.moments import VIET_NAM
 from hiepdong.regulations.domain.format import Problem, Regulation
 
-from .calendar import Calendar
+from .calendar import Calendar, CalendarTooShort
 from .deadline import BadDeadline, DeadlineRule, DueMoment, due_moment, read_deadline
 from .occasions import families_of, occasion_labelled, occasions
 from .periods import Family
@@ -26,7 +26,7 @@ def run_examples(regulation: Regulation, calendar: Calendar, name: str = "") -> 
     try:
         own = families_of(regulation.families)
     except DomainError as error:
-        return [Problem(name, "period_family", str(error), "01-31, 03-14, 12-14")]
+        return [Problem(name, "period_family", _in_words(error), "01-31, 03-14, 12-14")]
     rules: dict[str, tuple[Mapping[str, Any], DeadlineRule]] = {}
     for i, duty in enumerate(regulation.duties, 1):
         path = f"duty[{i}]"
@@ -53,10 +53,10 @@ def _trial(
             try:
                 due = due_moment(rule, calendar=calendar, cut_off=occasion.last, tier=tier, explain=False)
             except DomainError as error:
-                yield f"{occasion.label}: {error}", f"{calendar.first} … {calendar.last}"
+                yield f"{occasion.label}: {_in_words(error)}", f"năm {calendar.first.year} đến năm {calendar.last.year}"
                 return
             if trigger["type"] == "period" and due.last_day <= occasion.last:
-                yield f"{occasion.label}: {due.last_day} ≤ {occasion.last}", f"> {occasion.last}"
+                yield f"{occasion.label}: hạn {due.last_day}", f"hạn sau ngày cuối kỳ {occasion.last}"
                 return
 
 
@@ -80,13 +80,20 @@ def _compared(
                 return
             due = due_moment(rule, calendar=calendar, cut_off=occasion.last, tier=tier, label=label, first=occasion.first)
     except DomainError as error:
-        yield "duty", str(error), str(error.hint)
+        yield "duty", _in_words(error), f"năm {calendar.first.year} đến năm {calendar.last.year}"
         return
     if "due" in example and example["due"] != due.last_day:
         yield "due", example["due"].isoformat(), f"{due.last_day.isoformat()} ({_said(due)})"
     if "due_at" in example and datetime.fromisoformat(example["due_at"]) != due.due_at:
         computed = due.due_at.astimezone(VIET_NAM).isoformat(timespec="minutes")
         yield "due_at", example["due_at"], f"{computed} ({_said(due)})"
+
+
+def _in_words(error: DomainError) -> str:
+    """Return a refusal of the engine in the language of the file's problems."""
+    if isinstance(error, CalendarTooShort):
+        return f"phải đếm đến {error.facts['needed']}, ngoài lịch ngày làm việc"
+    return str(error)
 
 
 def _said(due: DueMoment) -> str:

@@ -1,5 +1,6 @@
 """Read and check a regulation file: every problem at once, each with its place, what was found, what is accepted."""
 
+from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -11,6 +12,7 @@ from .declaration import ORGANISATION_KINDS, REGULATION, schema
 
 __all__ = ["FAMILIES", "Problem", "Regulation", "check", "schema"]
 
+COMMON_YEAR = 2023  # no leap year
 FAMILIES = [
     "week",
     "month",
@@ -72,6 +74,7 @@ def _references(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         ("field", "key"),
         ("article", "clause"),
         ("party", "organisation"),
+        ("period_family", "key"),
     ):
         yield from doubles(data.get(name, []), name, key)
     until = data.get("effective_until")
@@ -84,14 +87,7 @@ def _references(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     families = {*FAMILIES, *(f["key"] for f in data.get("period_family", []))}
     yield from _known(data.get("thresholds", {}).get("year_family", ""), families, "thresholds.year_family", "loại kỳ")
     for i, family in enumerate(data.get("period_family", []), 1):
-        if family["ends"] != sorted(set(family["ends"])):
-            yield f"period_family[{i}].ends", shown(family["ends"]), "các ngày tăng dần, không lặp"
-        if family.get("names") and len(family["names"]) != len(family["ends"]):
-            yield (
-                f"period_family[{i}].names",
-                f"{len(family['names'])} tên",
-                f"{len(family['ends'])} tên, mỗi kỳ một tên",
-            )
+        yield from _family(family, f"period_family[{i}]")
     for i, form in enumerate(data.get("form", []), 1):
         yield from _form(form, fields, f"form[{i}]")
     for i, duty in enumerate(data["duty"], 1):
@@ -104,9 +100,21 @@ def _references(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield from _example(example, duties, f"example[{i}]")
 
 
+def _family(family: dict[str, Any], path: str) -> Iterator[tuple[str, str, str]]:
+    if family["key"] in FAMILIES:
+        yield f"{path}.key", shown(family["key"]), "khóa khác với các loại kỳ có sẵn"
+    days = [(int(month), int(day)) for month, _, day in (end.partition("-") for end in family["ends"])]
+    ends = [(month, min(day, monthrange(COMMON_YEAR, month)[1])) for month, day in days]
+    if not ends or ends != sorted(set(ends)):
+        yield f"{path}.ends", ", ".join(family["ends"])[:80] or "trống", "ít nhất một ngày, tăng dần, không lặp"
+    names = family.get("names", [])
+    if names and (len(names) != len(ends) or len(set(names)) < len(names)):
+        yield f"{path}.names", ", ".join(names)[:80], f"{len(ends)} tên khác nhau, mỗi kỳ một tên"
+
+
 def _form(form: dict[str, Any], fields: set[str], path: str) -> Iterator[tuple[str, str, str]]:
     indicators = form.get("indicator", [])
-    for where, *rest in doubles(indicators, "indicator", "key"):
+    for where, *rest in (*doubles(indicators, "indicator", "key"), *doubles(form.get("section", []), "section", "key")):
         yield f"{path}.{where}", rest[0], rest[1]
     keys = {x["key"] for x in indicators}
     for j, indicator in enumerate(indicators, 1):
@@ -142,7 +150,7 @@ def _duty(
     yield from _known(trigger.get("family", ""), families, f"{path}.trigger.family", "loại kỳ")
     if trigger["type"] == "yearly" and {"month", "day"} <= trigger.keys():
         try:
-            date(2023, trigger["month"], trigger["day"])
+            date(COMMON_YEAR, trigger["month"], trigger["day"])
         except ValueError:
             yield f"{path}.trigger.day", f"{trigger['day']}/{trigger['month']}", "một ngày có trong mọi năm"
     for where, rule in [("deadline", deadline)] + [

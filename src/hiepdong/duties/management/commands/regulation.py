@@ -13,6 +13,7 @@ from django.utils.translation import override
 
 from hiepdong.duties.calendar_source import national_calendar
 from hiepdong.duties.domain.examples import run_examples
+from hiepdong.duties.services import rules_for_nobody
 from hiepdong.regulations import services
 from hiepdong.regulations.domain.format import Problem, Regulation, check, schema
 from hiepdong.regulations.domain.overlap import Asked, asked_in_file, asked_twice
@@ -91,6 +92,7 @@ class Command(PlainCommand):
         instrument = None
         now = timezone.now()
         twice: list[dict[str, str]] = []
+        nobody: list[str] = []
         if not problems:
             try:
                 with transaction.atomic():
@@ -104,6 +106,7 @@ class Command(PlainCommand):
                         }
                         for own, other in asked_twice_with(instrument)
                     ]
+                    nobody = [r.key for r in rules_for_nobody(instrument, instrument.effective_from)]
                     if options["dry_run"]:
                         transaction.set_rollback(True)
             except services.InvalidRegulation as error:
@@ -115,7 +118,7 @@ class Command(PlainCommand):
                 "version": instrument.version,
                 "loaded": instrument.loaded_at == now and not options["dry_run"],
             }
-            result["asked_twice"] = twice
+            result |= {"asked_twice": twice, "for_nobody": nobody}
         if options["json"]:
             self.stdout.write(json.dumps(result, ensure_ascii=False, indent=1))
         elif instrument is None:
@@ -128,6 +131,11 @@ class Command(PlainCommand):
                 text = _("%(title)s, version %(version)s: may be loaded; nothing was changed.")
             self.stdout.write(text % {"title": instrument.title, "version": instrument.version})
             self._tell_twice(twice)
+            for key in nobody:
+                facts = {"duty": key, "on": f"{instrument.effective_from:%d/%m/%Y}"}
+                self.stdout.write(
+                    _("Note: the duty %(duty)s concerns no bodies on %(on)s; look at its debtor and creditor.") % facts
+                )
         if instrument is None:
             sys.exit(1)
 
