@@ -88,5 +88,7 @@ def test_the_sums_of_the_year_lie_near_what_was_published(year):
     totals = {t.indicator: t for t in figures_for_review(KEY, **YEAR, as_of=CONFERENCE)}
     assert 600 <= totals["to-an-ninh"].value <= 830  # 716 groups published for 2020
     assert 3300 <= totals["to-an-ninh-nguoi"].value <= 4600  # 3.959 members
+    assert 70 <= totals["to-duong-bien"].value <= 100  # 84 groups, only on the land border
+    assert 45 <= totals["to-tau-thuyen"].value <= 75  # 58 groups, only at sea
     assert 1500 <= totals["tuan-tra"].value <= 4000
     assert all(t.reports for t in totals.values())

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -153,3 +153,91 @@ def test_nothing_made_up_names_a_person_or_addresses_one(duties):
     surnames = "Nguyễn|Trần|Lê|Phạm|Hoàng|Huỳnh|Phan|Vũ|Võ|Đặng|Bùi|Đỗ|Hồ|Ngô|Dương"
     name = re.compile(rf"\b(?:đồng chí|ông|bà|anh|chị)\s+[A-ZĐ]|\b(?:{surnames})\s+[A-ZĐÀ-Ỹ]\w+\s+[A-ZĐÀ-Ỹ]\w+")
     assert [t for t in texts if name.search(t)] == []
+
+
+PARTNER = {
+    "instrument": "t",
+    "version": 1,
+    "key": "nam-doi-tac",
+    "indicators": [
+        {"key": "hoi-nghi", "name": "Cuộc họp", "unit": "cuộc", "aggregate": "sum"},
+        {"key": "to-an-ninh", "name": "Tổ", "unit": "tổ", "aggregate": "last"},
+        {"key": "to-duong-bien", "name": "Tổ đường biên", "unit": "tổ", "aggregate": "last"},
+        {"key": "to-tau-thuyen", "name": "Tổ tàu thuyền", "unit": "tổ", "aggregate": "last"},
+        {"key": "ket-nghia", "name": "Kết nghĩa", "unit": "hoạt động", "aggregate": "sum"},
+    ],
+    "sections": [{"key": "ket-qua", "name": "Kết quả"}, {"key": "han-che", "name": "Hạn chế"}],
+}
+
+
+@pytest.fixture(scope="module")
+def partner_papers(duties):
+    found = list(duties)
+    for district in ("t.huyen-0", "t.huyen-1", "t.huyen-2", "t.huyen-3", "t.huyen-bien"):
+        for label, month in (("2020-H1", 6), ("2020-H2", 12), ("2020", 12)):
+            rule = "d-06-nam" if label == "2020" else "d-06-6-thang"
+            facts = {
+                "label": label,
+                "content": "report",
+                "form": PARTNER,
+                "reference": f"t/{rule}/{district}/t.dang-uy/{label}",
+            }
+            found.append(owed(rule, district, "t.dang-uy", month, **facts))
+    calm = shape_of(PARAMETERS | {"missing_share": 0, "returned_share": 0, "until": "2021-02-01T00:00+07:00"})
+    papers = [p for p in make_year(found, calm) if p.body.get("form", {}).get("key") == "nam-doi-tac"]
+    assert len(papers) == 15
+    return {(p.sender, p.answers[0].rpartition("/")[2]): p for p in papers}
+
+
+def figures_of(paper):
+    return {f["indicator"]: f for f in paper.body["form"]["figures"]}
+
+
+def test_a_year_tells_again_what_its_halves_told(partner_papers):
+    compared = 0
+    for (sender, label), paper in partner_papers.items():
+        if label != "2020":
+            continue
+        year = figures_of(paper)
+        halves = [figures_of(partner_papers[sender, half]) for half in ("2020-H1", "2020-H2")]
+        for key, put in (("hoi-nghi", sum), ("to-an-ninh", lambda values: values[-1])):
+            rows = [half[key] for half in halves]
+            if year[key]["state"] == "value" and all(r["state"] == "value" for r in rows):
+                assert int(year[key]["value"]) == put([int(r["value"]) for r in rows])
+                compared += 1
+    assert compared >= 6
+
+
+def test_a_coastal_district_reports_no_border_groups_and_no_twinning_and_an_inland_one_no_boats(partner_papers):
+    states = {}
+    for (sender, _label), paper in partner_papers.items():
+        for key, figure in figures_of(paper).items():
+            states.setdefault((key, sender == "t.huyen-bien"), set()).add(figure["state"])
+            assert "value" not in figure or figure["state"] == "value"
+    assert states["to-duong-bien", True] == states["ket-nghia", True] == states["to-tau-thuyen", False] == {"not_reported"}
+    assert "value" in states["to-duong-bien", False] & states["to-tau-thuyen", True]
+
+
+def test_a_section_on_limitations_speaks_of_limitations(partner_papers):
+    texts = {s["text"] for p in partner_papers.values() for s in p.body["form"]["sections"] if s["key"] == "han-che"}
+    assert 1 < len(texts) <= 4
+    assert not any(t.startswith(("Đã thống nhất", "Cấp ủy đã nghiên cứu")) for t in texts)
+
+
+def test_nothing_is_said_out_of_season_before_the_epidemic_or_twice_in_one_paper(duties):
+    everywhere = [replace(d, period_to=f"{y}-{m:02}-14") for d in duties[:60] for y, m in ((2020, 1), (2020, 4), (2020, 9))]
+    everywhere = [replace(d, reference=f"{d.reference}/{i}") for i, d in enumerate(everywhere)]
+    by_reference = {d.reference: d for d in everywhere}
+    seen = 0
+    for p in make_year(everywhere, shape_of(PARAMETERS | {"silent_pairs": 0, "silent_commune_pairs": 0})):
+        if not p.answers:
+            continue
+        ends = by_reference[p.answers[0]].period_to
+        text = " ".join([p.body["text"], *(s["text"] for s in p.body.get("form", {}).get("sections", []))])
+        assert ends > "2020-02" or "dịch" not in text, text
+        assert ends[5:7] == "01" or "Học sinh đến trường" not in text, text
+        assert ends[5:7] == "04" or "cháy rừng" not in text, text
+        sentences = [s for s in text.split(". ") if s]
+        assert len(sentences) == len(set(sentences)), text
+        seen += 1
+    assert seen > 100

@@ -35,13 +35,16 @@ class RealRecords(DomainError):
     hint = gettext_noop("Choose another, empty data folder: HIEPDONG_DATA=/path hiepdong setup.")
 
 
+SETS = ("coastal", "sea_only", "land_only", "sea_partners_only", "land_partners_only", "epidemic_only")
+
+
 def shape_of(parameters: dict[str, Any]) -> Shape:
     """Return the generator's parameters from demo.toml."""
     named = {k: v for k, v in parameters.items() if k in Shape.__dataclass_fields__}
     named["until"] = datetime.fromisoformat(parameters["until"])
     named["silent_months"] = tuple(parameters["silent_months"])
     named["silence_starts"] = tuple(parameters["silence_starts"])
-    named |= {k: frozenset(parameters[k]) for k in ("coastal", "sea_only", "land_only") if k in parameters}
+    named |= {k: frozenset(parameters[k]) for k in SETS if k in parameters}
     named["figures"] = {k: (v[0], v[1]) for k, v in parameters["figures"].items()}
     return Shape(**named)
 

@@ -81,6 +81,10 @@ class Shape:
     coastal: frozenset[str] = frozenset()  # stations and units that work at sea
     sea_only: frozenset[str] = frozenset()  # indicators that only they report
     land_only: frozenset[str] = frozenset()  # indicators that they do not report
+    sea_partners_only: frozenset[str] = frozenset()  # the same for the reports of districts
+    land_partners_only: frozenset[str] = frozenset()
+    epidemic_only: frozenset[str] = frozenset()  # indicators that are zero before the epidemic
+    epidemic_from: str = "2020-02-01"  # ISO day; no period that ended before speaks of it
 
 
 _SITUATION = (
@@ -134,6 +138,33 @@ _ANSWERS = (
     "Đã chỉ đạo các thôn, bản rà soát hộ dân và khách đến địa bàn.",
     "Đã thống nhất chủ trương phối hợp; thời gian cụ thể sẽ thông báo sau.",
 )
+_SECTIONS = {  # of the districts' reports on half a year and the year
+    "han-che": (
+        "Việc trao đổi thông tin giữa một số xã và đồn có lúc chưa kịp thời; nguyên nhân do đường truyền và kiêm nhiệm.",
+        "Công tác phối hợp ở một vài nội dung còn dừng ở trao đổi tình hình.",
+        "Kinh phí cho hoạt động phối hợp còn hạn chế.",
+        "Một số nội dung triển khai chậm do tập trung cho công tác phòng, chống dịch bệnh.",
+    ),
+    "kien-nghi": (
+        "Đề nghị duy trì giao ban định kỳ giữa đồn với huyện, thị xã.",
+        "Đề nghị có hướng dẫn thống nhất về mẫu báo cáo, số liệu.",
+        "Đề nghị quan tâm chế độ cho thành viên các tổ tự quản.",
+        "Đề nghị tiếp tục cử cán bộ tăng cường giúp cơ sở.",
+    ),
+}
+_OPENINGS = {
+    "d-08": "Hai bên đã họp giao ban, đánh giá kết quả phối hợp trong quý và thống nhất nội dung quý tới.",
+    "d-09": "Kính mời cấp ủy, chính quyền địa phương dự hội nghị rút kinh nghiệm năm; tài liệu hội nghị gửi kèm văn bản này.",
+    "d-14": "Việc sơ kết thực hiện Chỉ thị số 01 ở cấp xã đã hoàn thành, chuẩn bị cho Ngày Biên phòng toàn dân.",
+}
+# What can only be said in some months (of the 15th on which a period ends); the schools were closed until May 2020.
+_SEASONS: Mapping[str, frozenset[int]] = {
+    _SITUATION[7]: frozenset({1, 6, 10, 11, 12}),  # school
+    _LAND[2]: frozenset({5, 6, 7, 8, 9, 10, 11}),  # landslides
+    _LAND[5]: frozenset({2, 3, 4, 5, 6}),  # clearing fields
+    _LAND[6]: frozenset({3, 4, 5, 6, 7, 8}),  # forest fires
+}
+_EPIDEMIC = ("dịch", "nối lại", "qua điện thoại")  # words of texts that have a meaning only since the epidemic
 _SUBJECTS = {
     "d-01": "Thông báo tình hình địa bàn tháng {m}",
     "d-02": "Thông báo tình hình nhân dân, khách đến địa bàn tháng {m}",
@@ -142,12 +173,12 @@ _SUBJECTS = {
     "d-04-phan-hoi": "Thông báo tình hình, chủ trương của địa phương tháng {m}",
     "d-05-di": "Trao đổi tình hình biên giới, vùng biển {m}",
     "d-05-den": "Trao đổi tình hình địa phương {m}",
-    "d-06-6-thang": "Báo cáo kết quả phối hợp 6 tháng",
+    "d-06-6-thang": "Báo cáo kết quả phối hợp {m}",
     "d-06-nam": "Báo cáo kết quả phối hợp năm 2020",
     "d-07": "Báo cáo kết quả thực hiện quy chế phối hợp năm 2020",
     "d-08": "Thông báo kết quả giao ban {m}",
     "d-09": "Giấy mời, tài liệu hội nghị rút kinh nghiệm năm 2020",
-    "d-14": "Kết quả sơ kết Chỉ thị 01 nhân Ngày Biên phòng toàn dân",
+    "d-14": "Kết quả sơ kết Chỉ thị 01, chuẩn bị Ngày Biên phòng toàn dân",
 }
 _RETURNS = (
     "Thiếu phần kiến nghị; đề nghị bổ sung.",
@@ -168,6 +199,7 @@ def make_year(owed: Sequence[Owed], shape: Shape) -> list[Planned]:
     districts = sorted({d.debtor for d in duties if d.rule == "d-05-den"})
     quiet = set(rng.sample(districts, min(shape.quiet_districts, len(districts))))
     plans: list[Planned] = []
+    told: dict[tuple[str, str], dict[str, int]] = {}
     for duty in duties:
         if (frozenset((duty.debtor, duty.creditor)), duty.label) in silent:
             continue
@@ -178,7 +210,7 @@ def make_year(owed: Sequence[Owed], shape: Shape) -> list[Planned]:
             missing = 0.5
         if rng.random() < missing:
             continue
-        plans += _papers(rng, duty, shape, late)
+        plans += _papers(rng, duty, shape, late, told)
     plans += _ad_hoc(rng, duties, shape)
     return sorted((p for p in plans if p.sent_at <= shape.until), key=lambda p: (p.sent_at, p.sender, p.subject, p.to))
 
@@ -225,7 +257,9 @@ def _acknowledged(rng: random.Random, sent_at: datetime, until: datetime) -> dat
     return found if found <= until else None
 
 
-def _papers(rng: random.Random, duty: Owed, shape: Shape, late_share: float) -> list[Planned]:
+def _papers(
+    rng: random.Random, duty: Owed, shape: Shape, late_share: float, told: dict[tuple[str, str], dict[str, int]]
+) -> list[Planned]:
     sent_at = _sent_at(rng, duty, late_share)
     nil = duty.nil_allowed and rng.random() < shape.nil_share
     first_id = str(_uuid(rng))
@@ -236,7 +270,9 @@ def _papers(rng: random.Random, duty: Owed, shape: Shape, late_share: float) -> 
         "subject": _subject(duty, nil),
         "answers": (duty.reference,),
     }
-    body: Mapping[str, Any] = {"text": f"{MARK}\n\nKhông có thay đổi so với kỳ trước."} if nil else _body(rng, duty, shape)
+    body: Mapping[str, Any] = (
+        {"text": f"{MARK}\n\nKhông có thay đổi so với kỳ trước."} if nil else _body(rng, duty, shape, told)
+    )
     kind = "nil_report" if nil else "report" if duty.content == "report" else "notice"
     if rng.random() >= shape.returned_share:
         ack = _acknowledged(rng, sent_at, shape.until)
@@ -264,23 +300,45 @@ def _subject(duty: Owed, nil: bool) -> str:
         f"{part}/{year}" if part.isdigit() else {"Q1": "quý I", "Q2": "quý II", "Q3": "quý III", "Q4": "quý IV"}.get(part, "")
     )
     when = f"{when}/{year}" if when.startswith("quý") else when
+    when = {"H1": f"6 tháng đầu năm {year}", "H2": f"6 tháng cuối năm {year}"}.get(part, when)
     subject = _SUBJECTS.get(duty.rule, "Thông báo").format(m=when).strip()
     return f"{PREFIX} {subject}: không có thay đổi" if nil else f"{PREFIX} {subject}"
 
 
-def _body(rng: random.Random, duty: Owed, shape: Shape) -> Mapping[str, Any]:
+def _chosen(rng: random.Random, texts: Sequence[str], duty: Owed, shape: Shape, taken: Sequence[str] = ()) -> str:
+    """Return one of the texts that can be said of the duty's period, and that is not said already."""
+    start = rng.randrange(len(texts))
+    month = int(duty.period_to[5:7])
+    for text in (*texts[start:], *texts[:start]):
+        early = duty.period_to < shape.epidemic_from and any(word in text for word in _EPIDEMIC)
+        if not early and month in _SEASONS.get(text, {month}) and text not in taken:
+            return text
+    return texts[start]
+
+
+def _body(rng: random.Random, duty: Owed, shape: Shape, told: dict[tuple[str, str], dict[str, int]]) -> Mapping[str, Any]:
     sea = bool({duty.debtor, duty.creditor} & shape.coastal)
-    situation = " ".join([rng.choice(_SITUATION), rng.choice(_SEA if sea else _LAND), rng.choice(_SITUATION[1:])])
+    said: list[str] = []
+    for texts in (_SITUATION, _SEA if sea else _LAND, _SITUATION[1:]):
+        said.append(_chosen(rng, texts, duty, shape, said))
+    situation = " ".join(said)
     station = duty.debtor_kind in {"border_station", "sea_squadron", "border_guard_party"}
     wishes = _ADVICE + (_ADVICE_SEA if sea else _ADVICE_LAND) if station else _ANSWERS
     if duty.content != "report" or duty.form is None:
-        return {"text": f"{MARK}\n\n{situation}\n\n{rng.choice(wishes)}"}
+        wish = _chosen(rng, wishes, duty, shape)
+        opening = _OPENINGS.get(duty.rule)
+        return {"text": f"{MARK}\n\n{opening or situation}\n\n{situation if opening else wish}"}
     figures = []
     stated: dict[str, int] = {}
     for indicator in duty.form["indicators"]:
-        figures.append(_figure(rng, duty, indicator, shape, stated))
+        figure = _figure(rng, duty, indicator, shape, stated)
+        figures.append(_fitting(figure, duty, indicator, shape, told))
     sections = [
-        {"key": s["key"], "name": s["name"], "text": situation if i == 0 else rng.choice(wishes)}
+        {
+            "key": s["key"],
+            "name": s["name"],
+            "text": situation if i == 0 else _chosen(rng, _SECTIONS.get(s["key"], wishes), duty, shape),
+        }
         for i, s in enumerate(duty.form["sections"])
     ]
     return {
@@ -323,6 +381,39 @@ def _figure(
     stated[indicator["key"]] = value
     precision = "over" if value > 200 and rng.random() < 0.1 else "exact"
     return found | {"state": "value", "value": str(value), "precision": precision}
+
+
+def _fitting(
+    figure: dict[str, Any],
+    duty: Owed,
+    indicator: Mapping[str, Any],
+    shape: Shape,
+    told: dict[tuple[str, str], dict[str, int]],
+) -> dict[str, Any]:
+    """Return the figure as its place and its day allow; a year tells again what its halves told.
+
+    Done after drawing, so that nothing here moves the rest of the year.
+    """
+    key = indicator["key"]
+    elsewhere = shape.land_partners_only if duty.debtor in shape.coastal else shape.sea_partners_only
+    if key in elsewhere:
+        return {k: v for k, v in figure.items() if k not in {"value", "text"}} | {
+            "state": "not_reported",
+            "precision": "exact",
+            "text": "",
+        }
+    if figure["state"] != "value":
+        return figure
+    if key in shape.epidemic_only and duty.period_to < shape.epidemic_from:
+        return figure | {"value": "0"}
+    halves = told.setdefault((duty.debtor, key), {})
+    if duty.label.endswith(("-H1", "-H2")):
+        halves[duty.label] = int(figure["value"])
+    elif len(duty.label) == 4 and halves:
+        latest = halves[max(halves)]
+        whole = sum(halves.values()) + (int(figure["value"]) if len(halves) == 1 else 0)
+        figure |= {"value": str(latest if indicator.get("aggregate") == "last" else whole), "precision": "exact"}
+    return figure
 
 
 def _ad_hoc(rng: random.Random, duties: Sequence[Owed], shape: Shape) -> list[Planned]:
