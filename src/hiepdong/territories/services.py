@@ -114,6 +114,12 @@ def _kind_of(full: str, short: str) -> str:
     return full.removesuffix(short).strip() or "Tỉnh"
 
 
+def _without_kind(full: str, kind: str) -> str:
+    """Return the name without its kind in front, which the package writes with other capitals in places ("Thị Trấn Prao")."""
+    full = nfc(full)
+    return full[len(kind) :].strip() if full.lower().startswith(f"{nfc(kind).lower()} ") else full.strip()
+
+
 def _load_old(rows: list[Any]) -> tuple[dict[str, Unit], dict[str, Unit]]:
     provinces: dict[str, Unit] = {}
     districts: dict[str, Unit] = {}
@@ -126,7 +132,7 @@ def _load_old(rows: list[Any]) -> tuple[dict[str, Unit], dict[str, Unit]]:
     Unit.objects.bulk_create(provinces.values())
     for row in rows:
         if row[4] not in districts:
-            name = row[5].removeprefix(row[7]).strip()
+            name = _without_kind(row[5], row[7])
             unit = _unit(row[4], Level.DISTRICT, row[7], name, provinces[row[0]], OLD_FROM, NEW_FROM, OLD_SOURCE)
             districts[row[4]] = unit
     Unit.objects.bulk_create(districts.values())
@@ -137,7 +143,7 @@ def _load_old(rows: list[Any]) -> tuple[dict[str, Unit], dict[str, Unit]]:
         if key in keys:
             raise ValueError(f"the package names two units {key}: match by code first")
         if row[9]:
-            name = row[10].removeprefix(row[12]).strip()
+            name = _without_kind(row[10], row[12])
             unit = _unit(row[9], Level.COMMUNE, row[12], name, districts[row[4]], OLD_FROM, NEW_FROM, OLD_SOURCE)
             communes.append(unit)
             keys[key] = unit
@@ -158,7 +164,7 @@ def _load_new(rows: list[Any]) -> tuple[dict[tuple[str, str], Unit], dict[str, U
     Unit.objects.bulk_create(provinces.values())
     keys: dict[tuple[str, str], Unit] = {}
     for row in rows:
-        name = row[5].removeprefix(row[7]).strip()
+        name = _without_kind(row[5], row[7])
         if (row[3], row[8]) in keys:
             raise ValueError(f"the package names two units {row[3]}_{row[8]}: match by code first")
         unit = _unit(row[4], Level.COMMUNE, row[7], name, by_code[row[0]], NEW_FROM, None, NEW_SOURCE)

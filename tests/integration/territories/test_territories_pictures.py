@@ -1,8 +1,11 @@
 """Both pictures of the units: their counts, their successions, their flags; identity is code and first day."""
 
+import io
+import json
 from datetime import date
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from hiepdong.kernel.text import fold
 from hiepdong.territories import queries
@@ -35,6 +38,38 @@ def test_each_day_has_the_units_of_its_picture(on, provinces, districts, commune
 def test_loading_the_units_again_changes_nothing(units):
     assert load_units(actor=None, at=NOW) == units
     assert Unit.objects.count() == units["units"]
+
+
+def test_no_name_repeats_its_kind_with_other_capitals():
+    names = {code: commune(code, OLD).full_name for code in ("20467", "32191", "19780")}
+    assert names == {
+        "20467": "thị trấn Prao",
+        "32191": "thị trấn Năm Căn",
+        "19780": "phường Phường Đúc",
+    }  # the last is its name
+    assert not [u.name for u in Unit.objects.all() if u.name.lower().startswith(f"{u.kind} ") and u.name != "Phường Đúc"]
+
+
+def found(*words):
+    out = io.StringIO()
+    call_command("units", "find", *words, "--json", stdout=out)
+    return {row["code"]: row["name"] for row in json.loads(out.getvalue())}
+
+
+def test_codes_are_found_on_a_node_where_nobody_can_sign_in_yet():
+    assert found("nam can", "--on", "2020-12-18", "--in", "province:40") == {
+        "commune:16837": "xã Nậm Cắn",
+        "commune:16873": "xã Nậm Càn",
+    }
+    assert found("19435", "--on", "2026-01-01") == {"commune:19435": "xã Hướng Lập"}
+    assert len(found("--in", "province:40", "--level", "commune", "--on", "2026-01-01")) == 130
+    out = io.StringIO()
+    call_command("units", "find", "lao bảo", "--on", "2026-01-01", stdout=out)
+    assert out.getvalue() == "commune:19432    xã Lao Bảo, tỉnh Quảng Trị  (2025-07-01)\n"
+    for nothing in (["không có"], ["x", "--in", "province:99"]):
+        with pytest.raises(CommandError) as refused:
+            call_command("units", "find", *nothing, stdout=io.StringIO())
+        assert refused.value.returncode == 1
 
 
 def test_a_new_unit_may_carry_the_code_of_an_old_one_that_it_is_not():
