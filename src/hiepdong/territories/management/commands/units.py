@@ -23,7 +23,7 @@ def day(text: str) -> date:
 class Command(PlainCommand):
     help = (
         "Load all administrative units of Viet Nam, before 1 July 2025 and since, or find the code of a unit. `hiepdong setup` "
-        "loads them too; loading again changes nothing. Exit code 0: loaded or found; 1: refused, or nothing found; 2: wrong call."
+        "loads them too; loading again changes nothing. Exit code 0: done; 1: refused, or nothing found; 2: wrong call."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
