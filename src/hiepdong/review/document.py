@@ -53,8 +53,8 @@ def document_of(shown: Shown) -> Document:
     marks += [_("MADE-UP DATA, FOR DEMONSTRATION ONLY")] if facts["made_up"] else []
     return Document(
         profile=look.key,
-        superior="" if issuer["kind"].startswith("peoples_committee") else issuer["superior"],
-        issuer=issuer["name"],
+        superior="" if issuer["kind"].startswith("peoples_committee") else _heading(issuer["superior"]),
+        issuer=_heading(issuer["name"]),
         number_line=review.notation or blank_number(look, issuer["notation"], "BC"),
         place_and_date=place_and_date(issuer["place"], on),
         type_name="Báo cáo",
@@ -68,6 +68,11 @@ def document_of(shown: Shown) -> Document:
         footnote=_footnote(shown),
         keywords=(facts["instrument"]["key"], str(facts["year"])),
     )
+
+
+def _heading(name: str) -> str:
+    """Return a name for its narrow place in the heading, broken where offices break it."""
+    return name.replace("Biên phòng", "Biên\u00a0phòng").replace("Ủy ban nhân dân ", "Ủy ban nhân dân\n")
 
 
 # A body that decides as one signs through a person for it (T/M, TM.); a commander or a head signs for himself.
@@ -101,16 +106,17 @@ def _authority(issuer: dict[str, Any]) -> str:
 
 
 def _recipients(issuer: dict[str, Any], look: Profile) -> tuple[str, ...]:
-    above = [_("%(superior)s (to report)") % {"superior": issuer["superior"]}] if issuer["superior"] else []
+    superiors = (issuer.get("reports_to") or issuer["superior"]).split("; ")
+    above = [_("%(superior)s (to report)") % {"superior": name} for name in superiors if name]
     mark = "," if look.key == "party" else ";"
     return (*(f"{r}{mark}" for r in (*above, _("the bodies of the regulation"))), _("the file") + ".")
 
 
 def _footnote(shown: Shown) -> str:
     review = shown.review
-    named = {"as_of": f"{local_day(review.as_of):%d/%m/%Y}", "digest": review.digest}
-    text = _("Computed by Hiệp đồng from the records of the node up to %(as_of)s.") % named
-    return text + " " + _("Digest of the approved content (SHA-256): %(digest)s.") % named if review.digest else text
+    text = _("Computed by Hiệp đồng from the records of the node up to %(as_of)s.")
+    text %= {"as_of": f"{local_day(review.as_of):%d/%m/%Y}"}
+    return f"{text} {wording.digest_line(review.digest)}" if review.digest else text
 
 
 # --- the body ----------------------------------------------------------------------------------------------------------
@@ -165,9 +171,11 @@ def _prose(text: str) -> list[Block]:
     """Return a text as paragraphs, and lines that begin with a dash as points."""
     blocks: list[Block] = []
     for line in text.split("\n"):
-        if line.startswith("- "):
-            before = blocks.pop().items if blocks and isinstance(blocks[-1], Points) else ()
-            blocks.append(Points((*before, line[2:].strip())))
+        last = blocks[-1] if blocks else None
+        if line.startswith("- ") and isinstance(last, Points):
+            blocks[-1] = Points((*last.items, line[2:].strip()))
+        elif line.startswith("- "):
+            blocks.append(Points((line[2:].strip(),)))
         elif line.strip():
             blocks.append(Paragraph(line))
     return blocks
@@ -207,7 +215,7 @@ def _causes(shown: Shown) -> list[str]:
 
 
 def _annexes(shown: Shown) -> list[Block]:
-    counted = tuple(Column(t, 1, "right") for t in (_("Fell due"), _("On time"), _("Late"), _("Missing")))
+    counted = tuple(Column(t, 0.9, "right") for t in (_("Fell due"), _("On time"), _("Late"), _("Missing")))
     made: list[tuple[str, Table]] = []
     figures = _figures(shown)
     if figures is not None:
@@ -227,7 +235,7 @@ def _annexes(shown: Shown) -> list[Block]:
         )
         silence = Column(_("Longest silence (days)"), 1.2, "right")
         made.append(
-            (_("Pairs with something missing or a long silence"), Table((Column(_("From → to"), 5), *counted, silence), rows))
+            (_("Pairs with something missing or a long silence"), Table((Column(_("From → to"), 6), *counted, silence), rows))
         )
     blocks: list[Block] = []
     for n, (title, table) in enumerate(made, 1):

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from hiepdong.documents.domain.notation import is_party_body
 from hiepdong.duties import queries as duties
 from hiepdong.duties.domain.periods import Period, family_named, period_labelled, previous_period
 from hiepdong.duties.domain.punctuality import Counts
@@ -147,15 +148,19 @@ def facts_of(
 
 
 def _issuer(organisation: Organisation, on: date) -> dict[str, str]:
-    above = [superior for _, superior in organisations.superior_pairs([organisation.pk], on)]
-    superior = organisations.organisations_by_ids(above).get(above[0]) if above else None
+    ids = [superior for _, superior in organisations.superior_pairs([organisation.pk], on)]
+    known = organisations.organisations_by_ids(ids)
+    above = [known[pk] for pk in ids if pk in known]
+    # A paper of the state names no Party committee above its issuing body, and the other way round.
+    same_form = [o for o in above if is_party_body(o.kind) == is_party_body(organisation.kind)]
     return {
         "key": organisation.key,
         "name": organisation.name,
         "kind": organisation.kind,
         "notation": organisation.notation,
         "place": organisation.place,
-        "superior": superior.name if superior else "",
+        "superior": same_form[0].name if same_form else "",
+        "reports_to": "; ".join(o.name for o in above),
     }
 
 

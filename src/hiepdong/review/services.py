@@ -389,7 +389,7 @@ def draft_dispatch(*, review_id: int, actor: Seat, at: datetime) -> Draft:
         "urgency": "ordinary",
         "recipients": [{"organisation": o.key, "role": "to"} for o in superiors],
         "answers": owed,
-        "body": {"text": f"{named}.\nSHA-256: {review.digest}"},
+        "body": {"text": f"Gửi kèm {named[:1].lower()}{named[1:]}.\n\n{wording.digest_line(review.digest)}"},
         "attachments": [{"name": f.name, "digest": f.digest, "size": f.size, "media_type": f.media_type} for f in files],
     }
     return exchange.save_draft(draft_id=None, content=content, actor=actor, at=at, duty_reference=owed[0] if owed else "")

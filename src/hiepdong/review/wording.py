@@ -398,7 +398,7 @@ def _directions(facts: Facts) -> str:
     sums = {True: [0, 0], False: [0, 0]}
     for pair in facts["pairs"]:
         for way in pair["ways"]:
-            ours, theirs = (facts["bodies"][way[k]]["kind"] in BORDER_GUARD for k in ("debtor", "creditor"))
+            ours, theirs = (facts["bodies"].get(way[k], {}).get("kind") in BORDER_GUARD for k in ("debtor", "creditor"))
             if ours != theirs:
                 sums[ours][0] += way["on_time"]
                 sums[ours][1] += way["expected"]
@@ -451,3 +451,9 @@ def title(facts: Facts) -> str:
         "year": facts["year"],
         "title": facts["instrument"]["title"],
     }
+
+
+@in_vietnamese
+def digest_line(digest: str) -> str:
+    """Return how the digest of an approved review is printed."""
+    return _("Digest of the approved content (SHA-256): %(digest)s.") % {"digest": digest}

@@ -56,6 +56,20 @@ def test_the_records_behind_a_number_are_as_many_as_the_number(office, review):
         assert page.paginator.count == counts[name]
 
 
+def test_the_records_of_a_finding_stand_under_its_name(office, review):
+    finding = next(f for f in review.facts["findings"] if f["kind"] == "reporting_not_kept")
+    page = entered(office).get(reverse("review:records", args=[review.pk]), {"finding": finding["key"]}).content.decode()
+    assert "Báo cáo, tham mưu có lúc chưa đầy đủ, chưa đúng hạn" in page
+
+
+def test_directives_stand_with_the_tasks_and_lead_back_there(office, review):
+    client = entered(office)
+    new = client.post(reverse("review:item_new", args=[review.pk, "directive"]), {"text": "Bám sát cơ sở."})
+    assert new.url.endswith("#section-tasks")
+    page = client.get(reverse("review:review_detail", args=[review.pk])).content.decode()
+    assert page.index('id="section-tasks"') < page.index("Bám sát cơ sở.") < page.index('id="section-proposals"')
+
+
 def test_what_was_typed_survives_a_conflict(office, review):
     client, place = entered(office), "section:situation"
     address = reverse("review:passage_form", args=[review.pk, place])

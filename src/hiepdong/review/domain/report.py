@@ -4,7 +4,7 @@
 
     {"format", "instrument": {"key", "version", "number", "title", "signed_on", "effective_from", "verified", "source",
                               "children"},
-     "organisation": {"key", "name", "kind", "notation", "place", "superior"},
+     "organisation": {"key", "name", "kind", "notation", "place", "superior", "reports_to"},
      "year", "period": {"first", "last"}, "as_of", "made_up",
      "bodies": {key: {"name", "short", "kind"}}, "sides": {side: [key]},
      "volume": {"all", "report", "nil_report", "notice", "withdrawal"},

@@ -45,3 +45,9 @@ def side_name(side: str) -> str:
 def body_name(key: str, facts: Mapping[str, Any]) -> str:
     """Return a body's name as it was when the review was built."""
     return wording.name_of(facts, key)
+
+
+@register.filter
+def finding_name(kind: str) -> str:
+    """Return the heading of a kind of finding."""
+    return wording.finding_name(kind)
