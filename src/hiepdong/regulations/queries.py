@@ -12,7 +12,7 @@ from hiepdong.kernel.errors import NotFound
 from hiepdong.kernel.validity import Validity
 from hiepdong.organisations import queries as organisations
 
-from .domain.overlap import Asked, asked_twice
+from .domain.overlap import Asked, asked_twice, returning
 from .models import Article, DutyRule, Form, Instrument, Party
 
 
@@ -190,14 +190,12 @@ def asked_twice_with(instrument: Instrument, seat: Seat | None = None) -> list[t
         parties.setdefault(pk, []).append((key, kind, side))
     asked, by_place = [], {}
     for rule in rules.order_by("instrument__key", "id"):
-        trigger, of = rule.spec["trigger"], rule.instrument
-        if trigger["type"] == "period":
+        of = rule.instrument
+        if returns := returning(rule.spec["trigger"]):
             by_place[of.key, of.version, rule.key] = rule
             debtors, creditors = (_chosen(rule.spec[side], parties.get(of.pk, [])) for side in ("debtor", "creditor"))
             valid = Validity(of.effective_from, of.effective_until)
-            asked.append(
-                Asked(of.key, of.version, valid, rule.key, rule.title, rule.content, trigger["family"], debtors, creditors)
-            )
+            asked.append(Asked(of.key, of.version, valid, rule.key, rule.title, rule.content, returns, debtors, creditors))
     found = []
     for a, b in asked_twice(asked):
         if instrument.key in {a.instrument, b.instrument}:

@@ -89,6 +89,7 @@ def test_two_regulations_that_ask_the_same_pair_for_the_same_report_are_pointed_
     other = load(*OTHER)
     twice = {(a.key, b.key) for a, b in queries.asked_twice_with(other)}
     assert ("d-01", "d-01") in twice
+    assert ("d-14", "d-14") in twice  # every 3 March
     assert {(b.key, a.key) for a, b in queries.asked_twice_with(first)} == twice
     assert all(a.instrument_id == other.pk and b.instrument_id == first.pk for a, b in queries.asked_twice_with(other))
 

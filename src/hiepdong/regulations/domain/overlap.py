@@ -14,7 +14,7 @@ Chosen = frozenset[str | int]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One periodic duty: where it stands, for which period family, and whom its selectors may choose.
+    """One duty that returns: where it stands, for which period family or day of the year, and whom its selectors may choose.
 
     `debtors` and `creditors` are ids of organisations, or, where only a file is known, words such as "kind:border_station".
     """
@@ -30,13 +30,20 @@ class Asked:
     creditors: Chosen
 
 
+def returning(trigger: Mapping[str, Any]) -> str:
+    """Return the period family of a trigger, or its day of the year ("03-03"); empty for an event, which nobody can foresee."""
+    if trigger["type"] == "yearly":
+        return f"{trigger['month']:02}-{trigger['day']:02}"
+    return str(trigger.get("family", ""))
+
+
 def asked_in_file(regulation: Regulation) -> Iterator[Asked]:
-    """Yield the periodic duties of a file; bodies are known by key, and kinds only as words."""
+    """Yield the duties of a file that return; bodies are known by key, and kinds only as words."""
     sides: dict[str, set[str]] = {}
     for organisation, side in regulation.parties:
         sides.setdefault(side, set()).add(f"organisation:{organisation}")
     for duty in regulation.duties:
-        if duty["trigger"]["type"] == "period":
+        if returns := returning(duty["trigger"]):
             yield Asked(
                 regulation.key,
                 regulation.version,
@@ -44,7 +51,7 @@ def asked_in_file(regulation: Regulation) -> Iterator[Asked]:
                 duty["key"],
                 duty["title"],
                 duty["content"]["type"],
-                duty["trigger"]["family"],
+                returns,
                 _chosen(duty["debtor"], sides),
                 _chosen(duty["creditor"], sides),
             )
