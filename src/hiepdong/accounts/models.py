@@ -47,6 +47,11 @@ class Seat(models.Model):
         ]
 
     @property
+    def is_void(self) -> bool:
+        """Ended on its first day or before it began: it opens no door any more. No table holds less than a day."""
+        return self.valid_until is not None and (self.valid_until - self.valid_from).days == 1
+
+    @property
     def journal_name(self) -> str:
         """The name that the journal copies."""
         return f"{self.person.display_name} · {self.organisation.name}"

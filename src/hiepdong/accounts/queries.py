@@ -6,18 +6,16 @@ from datetime import date
 from hiepdong.kernel.errors import NotAllowed, NotFound
 from hiepdong.organisations import queries as organisations
 
+from .domain.names import one_name
 from .domain.permissions import Action
 from .models import CalendarToken, Person, Seat
 
 
 def seats_of(person_id: int, *, on: date) -> list[Seat]:
     """Return the seats the person holds on the local day, in the order of the organisations' names."""
-    return list(
-        Seat.objects.filter(person_id=person_id, valid_from__lte=on, organisation__valid_from__lte=on)
-        .exclude(valid_until__lte=on)
-        .select_related("person", "organisation")
-        .order_by("organisation__name_sort", "id")
-    )
+    held = Seat.objects.filter(person_id=person_id, valid_from__lte=on, organisation__valid_from__lte=on)
+    held = held.exclude(valid_until__lte=on).select_related("person", "organisation")
+    return [seat for seat in held.order_by("organisation__name_sort", "id") if not seat.is_void]
 
 
 def visible_organisation_ids(seat: Seat) -> frozenset[int]:
@@ -52,7 +50,7 @@ def seat_by_calendar_secret(secret: str, *, on: date) -> Seat:
         .select_related("seat__person", "seat__organisation")
         .first()
     )
-    if token is None:
+    if token is None or token.seat.is_void:
         raise NotFound
     return token.seat
 
@@ -76,5 +74,5 @@ def seats_on_node(*, organisation_key: str = "") -> list[Seat]:
 
 
 def person_by_name(sign_in_name: str) -> Person | None:
-    """Return the person with that sign-in name."""
-    return Person.objects.filter(sign_in_name=sign_in_name.strip().lower()).first()
+    """Return the person with that sign-in name, however it was typed."""
+    return Person.objects.filter(sign_in_name=one_name(sign_in_name)).first()

@@ -9,6 +9,7 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.crypto import salted_hmac
 
 from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, NotAllowed, NotFound, gettext_noop
@@ -17,8 +18,10 @@ from hiepdong.kernel.text import nfc
 from hiepdong.organisations import queries as organisations
 from hiepdong.organisations.models import Organisation
 
+from .domain.names import is_name, is_shown_name, one_name
 from .domain.permissions import Action, Role
 from .models import CalendarToken, Person, Seat, SignInFailure
+from .queries import person_by_name
 
 WINDOW = timedelta(minutes=15)
 FREE_TRIES = 5
@@ -49,6 +52,24 @@ class WeakPassword(DomainError):
     hint = gettext_noop("Use at least 10 characters; three words that do not belong together are good.")
 
 
+class NameUnusable(DomainError):
+    """The sign-in name or the name shown cannot be used."""
+
+    code = "accounts.name_unusable"
+    message = gettext_noop("The name %(name)s cannot be used.")
+    hint = gettext_noop(
+        "A sign-in name has 1 to 60 letters, digits, dots or hyphens and no space; a name shown has 1 to 120 characters."
+    )
+
+
+class SeatEnded(DomainError):
+    """Just this seat was given before and has ended."""
+
+    code = "accounts.seat_ended"
+    message = gettext_noop("This seat was given from %(since)s already and was ended.")
+    hint = gettext_noop("Choose a later first day; an ended seat stays ended, for the journal speaks of it.")
+
+
 class NameTaken(DomainError):
     """The sign-in name exists."""
 
@@ -62,12 +83,15 @@ def make_person(*, sign_in_name: str, display_name: str, password: str, actor: A
     """Make a person who may sign in. The display name is often the position, never more than the body wants to show.
 
     Raises:
-        NameTaken, WeakPassword.
+        NameTaken, NameUnusable, WeakPassword.
     """
-    name = sign_in_name.strip().lower()
+    name, shown = one_name(sign_in_name), nfc(display_name.strip())
+    for text, usable in ((name, is_name(name)), (shown, is_shown_name(shown))):
+        if not usable:
+            raise NameUnusable(name="".join(c for c in text[:60] if c.isprintable()))
     if Person.objects.filter(sign_in_name=name).exists():
         raise NameTaken(name=name)
-    person = Person(sign_in_name=name, display_name=nfc(display_name.strip()))
+    person = Person(sign_in_name=name, display_name=shown)
     if check:
         _check_password(password, person)
     person.password = make_password(password)
@@ -117,6 +141,7 @@ def grant_seat(
 
     Raises:
         NotAllowed: the actor administers neither that organisation nor the node.
+        SeatEnded: the same seat from the same day was ended; to say that it was granted would be false.
     """
     _require_management(actor, organisation.pk, role)
     seat, made = Seat.objects.get_or_create(
@@ -124,8 +149,10 @@ def grant_seat(
         organisation=organisation,
         role=Role(role).value,
         valid_from=since,
-        defaults={"title": nfc(title)},
+        defaults={"title": nfc(title.strip())[:120]},
     )
+    if not made and seat.valid_until is not None:
+        raise SeatEnded(since=since.strftime("%d/%m/%Y"))
     if made:
         record("accounts.seat.granted", subject=seat, actor=actor, at=at, name=seat.journal_name, facts={"role": seat.role})
     return seat
@@ -133,7 +160,7 @@ def grant_seat(
 
 @transaction.atomic
 def end_seat(*, seat_id: int, actor: Seat | None, at: datetime) -> Seat:
-    """End a seat today; it is kept, for the journal speaks of it. One that has ended already keeps its last day.
+    """End a seat at once; it is kept, for the journal speaks of it. One that has ended already keeps its last day.
 
     Raises:
         NotFound: there is none, or it is another organisation's. NotAllowed: the role does not allow it.
@@ -171,16 +198,23 @@ def sign_in(*, sign_in_name: str, password: str, address: str, at: datetime) -> 
     Raises:
         SignInThrottled, SignInRefused.
     """
-    name = sign_in_name.strip().lower()[:60]
-    _throttle(name, address, at)
+    name = one_name(sign_in_name)[:60]
+    typed = _trace_of(name)
+    _throttle(typed, address, at)
     person = Person.objects.filter(sign_in_name=name, is_active=True).first()
     stored = person.password if person else _DECOY()
     if not check_password(password, stored) or person is None:
-        SignInFailure.objects.create(sign_in_name=name, address=address[:64], at=at)
+        SignInFailure.objects.filter(at__lte=at - WINDOW).delete()
+        SignInFailure.objects.create(sign_in_name=typed, address=address[:64], at=at)
         raise SignInRefused
-    SignInFailure.objects.filter(sign_in_name=name).delete()
+    SignInFailure.objects.filter(sign_in_name=typed).delete()
     Person.objects.filter(pk=person.pk).update(last_login=at)
     return person
+
+
+def _trace_of(name: str) -> str:
+    """Return what a failure keeps of the name typed: not the name, for people type their password into the wrong field."""
+    return salted_hmac("accounts.sign_in_failure", name, algorithm="sha256").hexdigest()[:60]
 
 
 _decoy: list[str] = []
@@ -238,7 +272,7 @@ def seat_person(
     """
     organisation = organisations.organisation_by_key(organisation_key.strip())
     _require_management(actor, organisation.pk, role)
-    person = Person.objects.filter(sign_in_name=sign_in_name.strip().lower()).first()
+    person = person_by_name(sign_in_name)
     if person is None:
         person = make_person(sign_in_name=sign_in_name, display_name=display_name, password=password, actor=actor, at=at)
     return grant_seat(person=person, organisation=organisation, role=role, title=title, since=since, actor=actor, at=at)

@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.middleware.csrf import rotate_token
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -63,6 +64,7 @@ def seat_switch(request: HttpRequest) -> HttpResponse:
     if not any(str(s.pk) == chosen for s in request.seats):  # type: ignore[attr-defined]
         raise NotFound
     request.session["seat_id"] = int(chosen)
+    rotate_token(request)  # a page still open in another window was written in the other seat: it signs nothing in this one
     return HttpResponseRedirect("/")
 
 
@@ -110,8 +112,7 @@ def seat_new(request: HttpRequest) -> HttpResponse:
     roles = [r for r in Role if r != Role.NODE_ADMINISTRATOR or seat.may(Action.MANAGE_NODE)]
     bodies = organisations.members(on=timezone.localdate())
     if not seat.may(Action.MANAGE_NODE):
-        below = organisations.subtree_ids(seat.organisation_id)
-        bodies = [o for o in bodies if o.pk in below]
+        bodies = [o for o in bodies if o.pk == seat.organisation_id]
     form.fields["organisation"].widget.choices = [(o.key, o.name) for o in sorted(bodies, key=lambda o: o.name_sort)]
     form.fields["role"].choices = [(r.value, role_name(r.value)) for r in roles]  # type: ignore[attr-defined]
     if request.method == "POST" and form.is_valid():

@@ -1,6 +1,8 @@
 """Sign-in, passwords, seats from a day until a day, the secret address of a calendar."""
 
 import re
+import unicodedata
+import uuid
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
@@ -8,6 +10,7 @@ import pytest
 from django.contrib.auth.hashers import identify_hasher
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from icalendar import Calendar
 
 from hiepdong.accounts import queries, services
@@ -114,6 +117,19 @@ def test_guessing_many_names_from_one_address_is_slowed_down_too_but_an_office_b
     assert sign_in(address="10.0.0.2") == officer
 
 
+def test_a_password_typed_into_the_field_of_the_name_is_kept_nowhere(officer):
+    fail(1, name="mat khau that cua toi")
+    failure = SignInFailure.objects.get()
+    assert "khau" not in failure.sign_in_name
+    assert len(failure.sign_in_name) <= 60
+
+
+def test_failures_are_not_kept_longer_than_they_count(officer):
+    fail(3, name="khong-co")
+    fail(1, at=AT + services.WINDOW + timedelta(seconds=1))
+    assert SignInFailure.objects.count() == 1
+
+
 def test_one_mans_failures_do_not_lock_another_out(officer):
     fail(5, name="nguoi-khac", address="10.9.9.9")
     assert sign_in() == officer
@@ -174,6 +190,28 @@ def test_a_password_that_is_easy_to_guess_is_refused_and_nobody_is_made(weak):
     assert not Person.objects.exists()
 
 
+UNUSABLE = ["", " ", "hai từ", "a\u202eb", "a\u200bb", "dоn-my-ly", "a\nb", "x" * 61, "<b>", "a'b"]
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_sign_in_name_that_cannot_be_seen_or_typed_is_refused(name):
+    with pytest.raises(services.NameUnusable):
+        services.make_person(sign_in_name=name, display_name="Trực ban", password=PASSWORD, actor=None, at=AT)
+    assert not Person.objects.exists()
+
+
+@pytest.mark.parametrize("shown", ["", "  ", "Trực\u202eban", "hai\ndòng", "x" * 121])
+def test_a_name_shown_that_cannot_be_seen_is_refused(shown):
+    with pytest.raises(services.NameUnusable):
+        services.make_person(sign_in_name="a", display_name=shown, password=PASSWORD, actor=None, at=AT)
+
+
+def test_a_name_with_vietnamese_letters_is_found_in_every_normal_form():
+    made = services.make_person(sign_in_name="Đồn-Mỹ-Lý", display_name="Trực ban", password=PASSWORD, actor=None, at=AT)
+    assert sign_in(name=unicodedata.normalize("NFD", "đồn-mỹ-lý")) == made
+    assert queries.person_by_name(unicodedata.normalize("NFD", "ĐỒN-MỸ-LÝ")) == made
+
+
 def test_a_name_is_given_once_whatever_its_capitals(officer):
     with pytest.raises(services.NameTaken):
         services.make_person(sign_in_name="VAN-THU", display_name="Khác", password=PASSWORD, actor=None, at=AT)
@@ -199,6 +237,24 @@ def test_the_journal_holds_no_password(officer):
     services.set_password(person=officer, password="bốn từ hoàn toàn khác", actor=None, at=AT)
     for entry in Entry.objects.all():
         assert "từ" not in f"{entry.subject_name} {entry.facts}"
+
+
+def test_after_the_sign_out_the_browser_holds_no_page_to_go_back_to(client, officer):
+    seat(organisation("t.a"), "viewer", who=officer)
+    client.force_login(officer)
+    for address in ("/", reverse("exchange:draft_list"), reverse("reporting:figure_list") + "?as=csv"):
+        assert client.get(address).headers["Cache-Control"] == "private, no-store", address
+    client.post(reverse("accounts:sign_out"))
+    assert client.get("/").status_code == 302
+
+
+def test_closing_the_browser_ends_the_sign_in_and_half_a_day_does_too(client, officer):
+    client.post(reverse("accounts:sign_in"), {"sign_in_name": "van-thu", "password": PASSWORD})
+    cookie = client.cookies["sessionid"]
+    assert cookie["max-age"] == ""
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"
+    assert client.session.get_expiry_age() == 12 * 3600
 
 
 # --- seats ---------------------------------------------------------------------------------------------------------------
@@ -231,11 +287,27 @@ def test_people_work_in_the_seat_they_chose_and_only_in_their_own():
     assert client.get("/").wsgi_request.seat == first
     assert client.post(switch, {"seat": second.pk}).status_code == 302
     assert client.get("/").wsgi_request.seat == second
-    for foreign in (stranger.pk, 0, "x"):
+    for foreign in (stranger.pk, 0, "x", ""):
         assert client.post(switch, {"seat": foreign}).status_code == 404
     assert client.get("/").wsgi_request.seat == second
     Seat.objects.filter(pk=second.pk).update(valid_until=date(2026, 1, 1))
     assert client.get("/").wsgi_request.seat == first, "the chosen seat has ended: the next one is taken"
+
+
+def test_a_page_left_open_in_another_seat_signs_nothing_in_the_new_one():
+    one, two = organisation("t.a", name="Đơn vị A"), organisation("t.b", name="Đơn vị B")
+    who = person()
+    seat(one, "signer", who=who)
+    second = seat(two, "signer", who=who)
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(who)
+    address = reverse("exchange:draft_form", args=[uuid.uuid4()])
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get(address).content.decode())[1]
+    fields = {"csrfmiddlewaretoken": token, "subject": "Viết cho đơn vị A", "text": "x", "urgency": "ordinary"}
+    other_window = {"csrfmiddlewaretoken": token, "seat": second.pk}
+    assert client.post(reverse("accounts:seat_switch"), other_window).status_code == 302
+    assert client.post(address, fields).status_code == 403
+    assert client.get("/").wsgi_request.seat == second
 
 
 def test_an_administrator_gives_seats_in_his_own_organisation_only_and_never_the_nodes():
@@ -285,6 +357,34 @@ def test_a_seat_that_has_ended_keeps_its_last_day_when_it_is_ended_again():
     services.end_seat(seat_id=old.pk, actor=seat(body, "organisation_administrator"), at=AT)
     old.refresh_from_db()
     assert old.valid_until == date(2020, 1, 1)
+
+
+@pytest.mark.parametrize("begins", [0, 5])
+def test_a_seat_ended_on_its_first_day_or_before_opens_no_door_from_that_moment_on(begins):
+    body, today = organisation("t.a"), timezone.localdate()
+    wrong = Seat.objects.create(person=person(), organisation=body, role="signer", valid_from=today + timedelta(days=begins))
+    secret = services.make_calendar_token(actor=wrong, at=AT)
+    client = entered(wrong)
+    services.end_seat(seat_id=wrong.pk, actor=None, at=timezone.now())
+    for day in range(begins + 3):
+        assert queries.seats_of(wrong.person_id, on=today + timedelta(days=day)) == []
+        with pytest.raises(NotFound):
+            queries.seat_by_calendar_secret(secret, on=today + timedelta(days=day))
+    assert client.get("/").status_code == 403
+
+
+def test_a_seat_that_was_ended_today_is_not_said_to_be_granted_again():
+    body, today = organisation("t.a"), timezone.localdate()
+    who = person("van-thu-2")
+    now = timezone.now()
+    seat_of = {"person": who, "organisation": body, "role": "clerk", "title": "", "since": today, "actor": None, "at": now}
+    first = services.grant_seat(**seat_of)
+    assert services.grant_seat(**seat_of) == first, "the same again is harmless"
+    services.end_seat(seat_id=first.pk, actor=None, at=timezone.now())
+    with pytest.raises(services.SeatEnded):
+        services.grant_seat(**seat_of)
+    again = services.grant_seat(**seat_of | {"since": today + timedelta(days=1)})
+    assert queries.seats_of(who.pk, on=today + timedelta(days=1)) == [again]
 
 
 def test_an_ended_seat_holds_no_longer_today_and_stays_in_the_books():
