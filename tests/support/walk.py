@@ -92,7 +92,7 @@ TABLE: dict[str, Row] = {
     "exchange:dispatch_replace": Row(CLERKS, NO_CLERK, dispatch, post={}),
     "exchange:register_out": Row(READERS, NOBODY, lambda w: [], other=405),
     "exchange:register_in": Row(READERS, NOBODY, lambda w: [], other=405),
-    "exchange:draft_list": Row(EVERYONE, EVERYONE),
+    "exchange:draft_list": Row("200 200 200 200 403", "200 200 200 200 403"),
     "exchange:notice_new": Row(CLERKS, CLERKS),
     "exchange:draft_form": Row("403 200 200 403 403", NO_CLERK, lambda w: [w.draft.pk], other=None),
     "exchange:draft_discard": Row(CLERKS, NO_CLERK, lambda w: [w.draft.pk], post={}),

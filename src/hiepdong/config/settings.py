@@ -83,6 +83,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "hiepdong.shell.middleware.NothingStoredMiddleware",
     "hiepdong.shell.middleware.DomainErrorMiddleware",
     "hiepdong.accounts.middleware.SeatMiddleware",
     "hiepdong.web.middleware.ReactionsMiddleware",
@@ -198,6 +199,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True  # a station shares its laptop: who opens the browser next is not the one before
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = os.environ.get("HIEPDONG_HTTPS", "1") != "0"
 SECURE_SSL_REDIRECT = False  # the front server (nginx, Caddy) redirects; a node on loopback has no certificate
 SECURE_HSTS_SECONDS = int(os.environ.get("HIEPDONG_HSTS_SECONDS", "0"))

@@ -9,8 +9,9 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
+from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
-from hiepdong.accounts.queries import visible_organisation_ids
+from hiepdong.accounts.queries import require, visible_organisation_ids
 from hiepdong.documents.services import is_on_disk, read_file
 from hiepdong.kernel.errors import NotFound
 from hiepdong.kernel.moments import at_local
@@ -295,6 +296,7 @@ def _state(state: str) -> Q:
 
 def waiting_for_acknowledgement(seat: Seat, *, at: datetime, limit: int = 20) -> list[Addressee]:
     """Return papers to the seat's own organisation that nobody has answered, oldest first; sent before `at`."""
+    require(seat, Action.READ)
     return list(
         Addressee.objects.filter(
             organisation_id=seat.organisation_id,
@@ -311,6 +313,7 @@ def waiting_for_acknowledgement(seat: Seat, *, at: datetime, limit: int = 20) ->
 
 def count_waiting(seat: Seat, *, at: datetime) -> int:
     """Return how many papers wait for the answer of the seat's own organisation."""
+    require(seat, Action.READ)
     return Addressee.objects.filter(
         organisation_id=seat.organisation_id,
         role="to",
@@ -322,6 +325,7 @@ def count_waiting(seat: Seat, *, at: datetime) -> int:
 
 def just_happened(seat: Seat, *, at: datetime, limit: int = 10) -> list[Addressee]:
     """Return the latest papers to and from the seat's own organisation before `at`, newest first."""
+    require(seat, Action.READ)
     own = seat.organisation_id
     rows = Addressee.objects.filter(sent_at__lte=at).select_related("dispatch", "dispatch__sender", "organisation")
     rows = rows.defer("dispatch__signed")
@@ -335,6 +339,7 @@ def just_happened(seat: Seat, *, at: datetime, limit: int = 10) -> list[Addresse
 
 def drafts_for(seat: Seat) -> list[Draft]:
     """Return the open drafts of the seat's organisation: those before the signer first, then the newest."""
+    require(seat, Action.READ)
     found = Draft.objects.filter(
         organisation_id=seat.organisation_id, sent_as__isnull=True, discarded_at__isnull=True
     ).select_related("author__person")
@@ -345,8 +350,9 @@ def draft_for(seat: Seat, draft_id: uuid.UUID, *, for_update: bool = False) -> D
     """Return a draft of the seat's own organisation.
 
     Raises:
-        NotFound: there is none, or it is another organisation's.
+        NotFound: there is none, or it is another organisation's. NotAllowed: the seat reads no papers.
     """
+    require(seat, Action.READ)
     found = Draft.objects.filter(pk=draft_id, organisation_id=seat.organisation_id)
     if for_update:
         # Without `sent_as`: PostgreSQL reads a joined row as it was before the wait for the lock, so that a draft which
@@ -402,6 +408,7 @@ def draft_if_any(seat: Seat, draft_id: uuid.UUID) -> Draft | None:
 
 def correspondents(seat: Seat) -> list[Organisation]:
     """Return the organisations with which the seat's own ever exchanged papers."""
+    require(seat, Action.READ)
     own = seat.organisation_id
     ids = set(Addressee.objects.filter(sender_id_copy=own).values_list("organisation_id", flat=True).distinct())
     ids |= set(Addressee.objects.filter(organisation_id=own).values_list("sender_id_copy", flat=True).distinct())

@@ -1,6 +1,7 @@
 """Lists as CSV for spreadsheets: streamed, UTF-8 with a mark for Excel, formulas made harmless."""
 
 import csv
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,7 +17,10 @@ class _Line:
 def safe(value: Any) -> str:
     """Return a cell that no spreadsheet takes for a formula."""
     text = "" if value is None else str(value)
-    return "'" + text if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+    begins = unicodedata.normalize(
+        "NFKC", text.lstrip("\ufeff\u200b \xa0")[:1]
+    )  # full-width signs and signs behind a blank too
+    return "'" + text if begins in {"=", "+", "-", "@"} or text[:1] in {"\t", "\r", "\n"} else text
 
 
 def csv_response(name: str, header: list[str], rows: Iterable[Iterable[Any]]) -> StreamingHttpResponse:

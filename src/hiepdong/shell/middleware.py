@@ -12,6 +12,18 @@ from hiepdong.kernel.errors import DomainError, NotAllowed, NotFound
 from .pages import render_page
 
 
+class NothingStoredMiddleware:
+    """Let no browser keep a page: after the sign-out the back button of a shared laptop shows nothing of it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
+
 class DomainErrorMiddleware:
     """Catch `DomainError`; everything else is a defect and stays one."""
 

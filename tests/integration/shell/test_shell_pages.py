@@ -77,7 +77,7 @@ def test_vietnamese_is_shown_whatever_the_browser_asks_for(client):
     assert "Đăng nhập" in page
 
 
-@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@a", "\t=1", "\r=1"])
+@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1", "＝1", "＋1", " =1", "\xa0=1", "\u200b@a"])
 def test_a_cell_that_a_spreadsheet_would_compute_is_text(cell):
     assert safe(cell) == "'" + cell
 

@@ -10,6 +10,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from hiepdong.exchange import queries as exchange
+from hiepdong.kernel.errors import NotAllowed
 from support.make import LONG_AGO, World, entered, seat
 from support.walk import ROLES, SIGN_IN, TABLE, Walk, ask, names
 
@@ -77,6 +79,20 @@ def test_the_body_above_a_party_reads_its_papers_but_does_not_act_for_it(walk):
     ):
         row = TABLE[name]
         assert ask(above, name, row, walk, post=row.post is not None).status_code == 404, name
+
+
+def test_who_runs_the_node_sees_neither_drafts_nor_papers_on_any_list(walk):
+    runs = seat(walk.world.station, "node_administrator")
+    client = entered(runs)
+    assert walk.draft.content["subject"]
+    for name in [n for n, r in TABLE.items() if r.party.split()[4] == "200" and r.post is None and not r.args(walk)]:
+        address = reverse(name) + ("?q=thang" if name == "web:search" else "")
+        page = client.get(address).content.decode()
+        assert walk.dispatch.subject not in page, name
+        assert f">{walk.draft.content['subject']}<" not in page, name
+    for asked in (exchange.drafts_for, exchange.correspondents):
+        with pytest.raises(NotAllowed):
+            asked(runs)
 
 
 def test_a_seat_that_begins_tomorrow_opens_no_door_today(walk):

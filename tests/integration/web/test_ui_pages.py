@@ -10,7 +10,8 @@ from django.urls import reverse
 from hiepdong.accounts.models import Seat
 from hiepdong.exchange.models import Dispatch
 from hiepdong.exchange.services import acknowledge, return_dispatch
-from support.make import FIGURE, SENT_AT, entered, organisation, seat, send
+from hiepdong.organisations.models import Superior
+from support.make import FIGURE, LONG_AGO, SENT_AT, entered, organisation, seat, send
 
 pytestmark = pytest.mark.django_db
 
@@ -173,9 +174,11 @@ def test_pages_are_packed_for_thin_lines(world):
 
 def test_an_administrator_of_an_organisation_is_offered_its_own_bodies_only(world):
     below = organisation("t.to-cong-tac", "other", "Tổ công tác")
+    Superior.objects.create(organisation=below, superior=world.district, valid_from=LONG_AGO, source="thử")
     page = shown(seat(world.district, "organisation_administrator"), reverse("accounts:seat_new"))
     assert f'value="{world.district.key}"' in page
     assert f'value="{world.station.key}"' not in page
+    assert f'value="{below.key}"' not in page, "it would be refused"
     everything = shown(seat(world.district, "node_administrator"), reverse("accounts:seat_new"))
     assert f'value="{world.station.key}"' in everything
     assert f'value="{below.key}"' in everything
