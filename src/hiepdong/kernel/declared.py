@@ -106,6 +106,13 @@ def read(file_bytes: bytes, name: str, table: Table, *, help_page: str) -> tuple
 
     Whatever the bytes are, this returns: nothing that a file holds can make it raise.
     """
+    data, problems = parsed(file_bytes, name, help_page=help_page)
+    problems = problems or listed(name, check_table(data, table, ""))
+    return ({}, problems) if problems else (data, [])
+
+
+def parsed(file_bytes: bytes, name: str, *, help_page: str) -> tuple[dict[str, Any], list[Problem]]:
+    """Return what the TOML says, unchecked, and no problems; or an empty table and the one problem that stops the reading."""
     if len(file_bytes) > LONGEST_FILE:
         return {}, [Problem(name, "", f"{len(file_bytes)} byte", f"nhiều nhất {LONGEST_FILE} byte")]
     try:
@@ -121,8 +128,27 @@ def read(file_bytes: bytes, name: str, table: Table, *, help_page: str) -> tuple
     except (ValueError, RecursionError, OverflowError) as error:  # too deep, or a number of thousands of digits, too
         found = "lồng quá sâu" if isinstance(error, RecursionError) else str(error)[:300]
         return {}, [Problem(name, "TOML", found, f"cú pháp TOML 1.0; xem {help_page}")]
-    problems = listed(name, check_table(data, table, ""))
-    return ({}, problems) if problems else (data, [])
+    return data, []
+
+
+def sound(data: Mapping[str, Any], table: Table) -> dict[str, Any]:
+    """Return what of a file has the declared shape, so that the rest of it can be checked in the same run.
+
+    Unknown keys are left out; a row of `[[…]]` with any other problem becomes an empty table, so that rows keep their numbers.
+    """
+    found: dict[str, Any] = {}
+    for key, f in table.fields.items():
+        value = data.get(key)
+        if f.kind == "list of table" and isinstance(value, list):
+            found[key] = [_sound_row(row, f.of or Table("")) for row in value]
+        elif key in data and not any(_field(value, f, key)):
+            found[key] = value
+    return found
+
+
+def _sound_row(row: Any, table: Table) -> dict[str, Any]:
+    known = {k: v for k, v in row.items() if k in table.fields} if isinstance(row, dict) else {}
+    return {} if any(check_table(known, table, "")) else known
 
 
 def listed(name: str, found: Iterator[Found]) -> list[Problem]:
@@ -232,9 +258,11 @@ def _scalar(value: Any, f: Field, path: str) -> Iterator[Found]:
 
 
 def doubles(rows: list[dict[str, Any]], name: str, key: str) -> Iterator[Found]:
-    """Yield each row whose value of the key stood in a row before."""
+    """Yield each row whose value of the key stood in a row before; rows without the key are passed over."""
     seen: dict[str, int] = {}
     for i, row in enumerate(rows, 1):
+        if key not in row:
+            continue
         if row[key] in seen:
             yield f"{name}[{i}].{key}", shown(row[key]), f"mỗi giá trị một lần; đã có ở {name}[{seen[row[key]]}]"
         seen.setdefault(row[key], i)

@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 
 from hiepdong.duties.calendar_source import national_calendar
 from hiepdong.duties.domain.examples import run_examples
+from hiepdong.duties.management.commands.regulation import checked
 from hiepdong.regulations.domain.format import check
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -147,6 +148,32 @@ def test_what_would_be_lost_or_misread_later_is_a_problem_now(text, path):
     if regulation is not None:
         problems = run_examples(regulation, national_calendar(), "t.toml")
     assert [p.path for p in problems] == [path]
+
+
+def test_a_problem_of_one_kind_hides_none_of_another():
+    text = (HEAD + duty() + duty("e") + duty("f") + EXAMPLE.replace("2026-02-24", "2026-02-17")).replace(
+        "version = 1", "version = 0", 1
+    )
+    text = text.replace('key = "e"\n', 'key = "e"\nmau = 1\n').replace('key = "f"\n', 'key = "f"\nfield = "chua-khai"\n')
+    text = text.replace("[[article]]\n", "[[article]]\nso = 5\n")
+    text += EXAMPLE.replace('"d"', '"e"').replace("2026-02-24", "2026-02-18")  # of a duty with an unknown key
+    text += EXAMPLE.replace('"d"', '"khong-co"')
+    text += duty("g", deadline='{ type = "sau", amount = 2, unit = "working_days" }')  # its examples cannot be counted
+    text += EXAMPLE.replace('"d"', '"g"').replace("2026-02-24", "2026-02-18")
+    text += FAMILY.replace("ends", "ngay") + duty("h", trigger='{ type = "period", family = "hk" }')
+    _, problems = checked(text.encode(), "t.toml")
+    assert [p.path for p in problems] == [
+        "version",
+        "article[1].so",
+        "period_family[1].ngay",
+        "period_family[1].ends",
+        "duty[2].mau",
+        "duty[4].deadline.type",
+        "duty[3].field",
+        "example[3].duty",
+        "example[1].due",
+        "example[2].due",
+    ]
 
 
 def test_a_count_beyond_the_calendar_is_told_in_the_words_of_the_file():

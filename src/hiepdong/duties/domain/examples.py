@@ -17,19 +17,21 @@ TRIAL_YEAR = timedelta(days=366)
 
 
 def run_examples(regulation: Regulation, calendar: Calendar, name: str = "") -> list[Problem]:
-    """Return every problem that only the engine can see; an empty list means that the file may be loaded.
+    """Return every problem that only the engine can see; duties, families and examples that are empty tables are passed over.
 
     Every rule is read and counted through the year after the regulation takes effect: a rule that cannot be counted,
     or that would be due before its period has ended, is a problem. Then every `[[example]]` is computed and compared.
     """
     problems: list[Problem] = []
     try:
-        own = families_of(regulation.families)
+        own = families_of(filter(None, regulation.families))
     except DomainError as error:
         return [Problem(name, "period_family", _in_words(error), "01-31, 03-14, 12-14")]
     rules: dict[str, tuple[Mapping[str, Any], DeadlineRule]] = {}
     for i, duty in enumerate(regulation.duties, 1):
         path = f"duty[{i}]"
+        if not duty:
+            continue
         try:
             rule = read_deadline(duty["deadline"], clause=duty["clause"], path=f"{path}.deadline")
         except BadDeadline as error:
@@ -39,7 +41,7 @@ def run_examples(regulation: Regulation, calendar: Calendar, name: str = "") -> 
         for found, accepted in _trial(duty["trigger"], rule, own, regulation.effective_from, calendar):
             problems.append(Problem(name, f"{path}.deadline", found, accepted))
     for i, example in enumerate(regulation.examples, 1):
-        if example["duty"] in rules:
+        if example and example["duty"] in rules:
             for where, found, accepted in _compared(example, *rules[example["duty"]], own, calendar):
                 problems.append(Problem(name, f"example[{i}].{where}", found, accepted))
     return problems

@@ -1,16 +1,29 @@
 """Read and check a regulation file: every problem at once, each with its place, what was found, what is accepted."""
 
+import re
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from hiepdong.kernel.declared import FIRST_YEAR, LAST_YEAR, Problem, doubles, listed, near, read, shown
+from hiepdong.kernel.declared import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    MOST_PROBLEMS,
+    Problem,
+    check_table,
+    doubles,
+    listed,
+    near,
+    parsed,
+    shown,
+    sound,
+)
 
 from .declaration import ORGANISATION_KINDS, REGULATION, schema
 
-__all__ = ["FAMILIES", "Problem", "Regulation", "check", "schema"]
+__all__ = ["FAMILIES", "Problem", "Regulation", "check", "examine", "schema"]
 
 COMMON_YEAR = 2023  # no leap year
 FAMILIES = [
@@ -56,9 +69,56 @@ class Regulation:
 
 def check(file_bytes: bytes, name: str = "quy-che.toml") -> tuple[Regulation | None, list[Problem]]:
     """Return the regulation and no problems, or None and every problem found. Nothing that a file holds makes it raise."""
-    data, problems = read(file_bytes, name, REGULATION, help_page="docs/how-to/write-a-regulation.md")
-    problems = problems or listed(name, _references(data))
-    return (None, problems) if problems else (_built(data), [])
+    understood, problems = examine(file_bytes, name)
+    return (None, problems) if problems else (understood, [])
+
+
+def examine(file_bytes: bytes, name: str) -> tuple[Regulation | None, list[Problem]]:
+    """Return what of a file can be counted, and every problem of its shape and its references.
+
+    With problems the regulation is good for nothing but the worked examples: duties and families that cannot be counted are
+    empty tables in their places, and None stands for a file of which too little was understood.
+    """
+    data, problems = parsed(file_bytes, name, help_page="docs/how-to/write-a-regulation.md")
+    if problems:
+        return None, problems
+    problems = listed(name, check_table(data, REGULATION, ""))
+    if not problems:
+        problems = listed(name, _references(data, {}))
+        return _built(_countable(data, problems)), problems
+    left = sound(data, REGULATION)
+    if len(problems) > MOST_PROBLEMS or not {"effective_from", "party", "article", "duty"} <= left.keys():
+        return None, problems
+    lost = {table: _lost(data[table], left[table], key) for table, key in KEYS.items() if table in left}
+    problems += listed(name, _references(left, lost))
+    return _built(UNREAD | _countable(left, problems)), problems
+
+
+KEYS = {"duty": "key", "form": "key", "field": "key", "article": "clause", "party": "side", "period_family": "key"}
+UNREAD = {"key": "", "version": 0, "title": "", "issuer": "", "source": "", "verified": False}
+
+
+def _lost(rows: list[Any], left: list[dict[str, Any]], key: str) -> set[str]:
+    """Return the keys of the rows that were not understood: naming one of them is no second problem."""
+    gone = [row for row, sound_row in zip(rows, left, strict=True) if not sound_row and isinstance(row, dict)]
+    return {row[key] for row in gone if isinstance(row.get(key), str)}
+
+
+def _countable(data: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """Return the data with an empty table for every row that the engine could not run."""
+    wrong = tuple(p.path for p in problems if p.path.startswith(("period_family[", "example[")) or _OF_THE_ENGINE.match(p.path))
+    if not wrong:
+        return data
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for table in ("period_family", "duty", "example"):
+        numbered = enumerate(data.get(table, []), 1)
+        rows[table] = [{} if any(p.startswith(f"{table}[{i}]") for p in wrong) else row for i, row in numbered]
+    families = {*FAMILIES, *(f["key"] for f in rows["period_family"] if f)}
+    rows["duty"] = [d if d and d["trigger"].get("family", "week") in families else {} for d in rows["duty"]]
+    return data | rows
+
+
+_OF_THE_ENGINE = re.compile(r"duty\[\d+\]\.(key|trigger|deadline)\b")
 
 
 def _known(value: str, known: set[str], path: str, what: str) -> Iterator[tuple[str, str, str]]:
@@ -66,8 +126,8 @@ def _known(value: str, known: set[str], path: str, what: str) -> Iterator[tuple[
         yield path, shown(value), f"{near(value, known)}{what}: {', '.join(sorted(known)) or 'chưa khai'}"
 
 
-def _references(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Check what a single field cannot show: doubles, references, combinations."""
+def _references(data: dict[str, Any], lost: Mapping[str, set[str]]) -> Iterator[tuple[str, str, str]]:
+    """Check what a single field cannot show: doubles, references, combinations. Empty rows are those not understood."""
     for name, key in (
         ("duty", "key"),
         ("form", "key"),
@@ -80,24 +140,28 @@ def _references(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     until = data.get("effective_until")
     if until and until <= data["effective_from"]:
         yield "effective_until", shown(until), f"ngày sau {data['effective_from']}"
-    clauses = {a["clause"] for a in data["article"]}
-    fields = {f["key"] for f in data.get("field", [])}
-    forms = {f["key"] for f in data.get("form", [])}
-    sides = {p["side"] for p in data["party"]}
-    families = {*FAMILIES, *(f["key"] for f in data.get("period_family", []))}
+    known = {table: {row[key] for row in data.get(table, []) if row} | lost.get(table, set()) for table, key in KEYS.items()}
+    families = {*FAMILIES, *known["period_family"]}
     yield from _known(data.get("thresholds", {}).get("year_family", ""), families, "thresholds.year_family", "loại kỳ")
-    for i, family in enumerate(data.get("period_family", []), 1):
-        yield from _family(family, f"period_family[{i}]")
-    for i, form in enumerate(data.get("form", []), 1):
-        yield from _form(form, fields, f"form[{i}]")
-    for i, duty in enumerate(data["duty"], 1):
-        path = f"duty[{i}]"
-        yield from _known(duty["clause"], clauses, f"{path}.clause", "điều khoản đã khai")
-        yield from _known(duty.get("field", ""), fields, f"{path}.field", "lĩnh vực đã khai")
-        yield from _duty(duty, path, forms, sides, families)
-    duties = {d["key"]: d for d in data["duty"]}
-    for i, example in enumerate(data.get("example", []), 1):
-        yield from _example(example, duties, f"example[{i}]")
+    for path, family in _rows(data, "period_family"):
+        yield from _family(family, path)
+    for path, form in _rows(data, "form"):
+        yield from _form(form, known["field"], path)
+    for path, duty in _rows(data, "duty"):
+        yield from _known(duty["clause"], known["article"], f"{path}.clause", "điều khoản đã khai")
+        yield from _known(duty.get("field", ""), known["field"], f"{path}.field", "lĩnh vực đã khai")
+        yield from _duty(duty, path, known["form"], known["party"], families)
+    duties = {d["key"]: d for d in data["duty"] if d}
+    for path, example in _rows(data, "example"):
+        yield from _known(example["duty"], known["duty"], f"{path}.duty", "nghĩa vụ đã khai")
+        if example["duty"] in duties:
+            yield from _example(example, duties, path)
+
+
+def _rows(data: Mapping[str, Any], name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for i, row in enumerate(data.get(name, []), 1):
+        if row:
+            yield f"{name}[{i}]", row
 
 
 def _family(family: dict[str, Any], path: str) -> Iterator[tuple[str, str, str]]:
@@ -178,9 +242,6 @@ def _deadline(rule: dict[str, Any], trigger: str, path: str) -> Iterator[tuple[s
 
 
 def _example(example: dict[str, Any], duties: dict[str, Any], path: str) -> Iterator[tuple[str, str, str]]:
-    yield from _known(example["duty"], set(duties), f"{path}.duty", "nghĩa vụ đã khai")
-    if example["duty"] not in duties:
-        return
     trigger = duties[example["duty"]]["trigger"]["type"]
     wanted = {"period": "period", "event": "event", "yearly": "on"}[trigger]
     if wanted not in example:
@@ -200,7 +261,7 @@ def _example(example: dict[str, Any], duties: dict[str, Any], path: str) -> Iter
 
 def _built(data: dict[str, Any]) -> Regulation:
     forms = []
-    for form in data.get("form", []):
+    for form in filter(None, data.get("form", [])):
         indicators = [
             {
                 "definition": f"{x['key']}/1",
@@ -228,7 +289,7 @@ def _built(data: dict[str, Any]) -> Regulation:
         issuer=data["issuer"],
         source=data["source"],
         verified=data["verified"],
-        parties=tuple((p["organisation"], p["side"]) for p in data["party"]),
+        parties=tuple((p["organisation"], p["side"]) for p in data["party"] if p),
         fields=tuple({"clause": ""} | f for f in data.get("field", [])),
         articles=tuple({"heading": ""} | a for a in data["article"]),
         forms=tuple(forms),

@@ -15,7 +15,7 @@ from hiepdong.duties.calendar_source import national_calendar
 from hiepdong.duties.domain.examples import run_examples
 from hiepdong.duties.services import rules_for_nobody
 from hiepdong.regulations import services
-from hiepdong.regulations.domain.format import Problem, Regulation, check, schema
+from hiepdong.regulations.domain.format import Problem, Regulation, examine, schema
 from hiepdong.regulations.domain.overlap import Asked, asked_in_file, asked_twice
 from hiepdong.regulations.queries import asked_twice_with
 from hiepdong.shell.commands import PlainCommand, bytes_of
@@ -145,8 +145,9 @@ class Command(PlainCommand):
 
 
 def checked(file_bytes: bytes, name: str) -> tuple[Regulation | None, list[Problem]]:
-    """Return the regulation and every problem: of the format, or else of the rules and the worked examples."""
-    regulation, problems = check(file_bytes, name)
-    if regulation is not None:
-        problems = run_examples(regulation, national_calendar(), name)
+    """Return the regulation if its form is right, and every problem: of the form, of the rules and of the worked examples."""
+    understood, problems = examine(file_bytes, name)
+    regulation = None if problems else understood
+    if understood is not None:
+        problems = problems + run_examples(understood, national_calendar(), name)
     return regulation, problems
