@@ -18,6 +18,7 @@ from hiepdong.accounts import queries as accounts
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
 from hiepdong.exchange import services as exchange
+from hiepdong.exchange.domain.classified import refuse_classified
 from hiepdong.exchange.models import Addressee, Dispatch, Kind
 from hiepdong.journal.models import Entry
 from hiepdong.journal.services import record
@@ -550,6 +551,7 @@ def _decided_on(duty_id: int | str, actor: Seat, right: str, reason: str) -> Dut
         raise NotForYouToDecide(clause=duty.rule.clause)
     if not reason.strip():
         raise ReasonMissing
+    refuse_classified(reason)
     return duty
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Case, Exists, OuterRef, Prefetch, Q, QuerySet, Value, When
 
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
@@ -294,8 +294,13 @@ def _state(state: str) -> Q:
     }.get(state, Q())
 
 
+_MOST_URGENT_FIRST = Case(
+    *(When(dispatch__urgency=u, then=Value(n)) for n, u in enumerate(("immediate", "very_urgent", "urgent"))), default=Value(9)
+)
+
+
 def waiting_for_acknowledgement(seat: Seat, *, at: datetime, limit: int = 20) -> list[Addressee]:
-    """Return papers to the seat's own organisation that nobody has answered, oldest first; sent before `at`."""
+    """Return papers to the seat's own organisation that nobody has answered, sent before `at`: urgent first, then oldest."""
     require(seat, Action.READ)
     return list(
         Addressee.objects.filter(
@@ -307,7 +312,7 @@ def waiting_for_acknowledgement(seat: Seat, *, at: datetime, limit: int = 20) ->
         )
         .select_related("dispatch", "dispatch__sender")
         .defer("dispatch__signed")
-        .order_by("sent_at")[:limit]
+        .order_by(_MOST_URGENT_FIRST, "sent_at", "id")[:limit]
     )
 
 

@@ -27,6 +27,7 @@ from hiepdong.organisations import queries as organisations
 from hiepdong.shell.exports import csv_response
 from hiepdong.shell.moments import moment
 from hiepdong.shell.pages import render_page
+from hiepdong.shell.templatetags.hiepdong import urgency_name
 
 from . import queries, services
 from .domain.classified import ClassifiedContent
@@ -188,7 +189,7 @@ def register_out(request: HttpRequest) -> HttpResponseBase:
     own, filters, context = _register(request, moment(request))
     found = queries.register_out(request.seat, own.pk, filters)  # type: ignore[attr-defined]
     if request.GET.get("as") == "csv":
-        header = [_("Number"), _("Notation"), _("Sent"), _("Subject"), _("Recipients"), _("State")]
+        header = [_("Number"), _("Notation"), _("Sent"), _("Subject"), _("Urgency"), _("Recipients"), _("State")]
         return csv_response(f"so-di-{own.key}-{filters.year}.csv", header, _out_rows(found.iterator(chunk_size=500)))
     context["page"] = Paginator(found, 50).get_page(request.GET.get("page"))
     return render_page(request, "exchange/register_out.html", "rows", context)
@@ -198,7 +199,8 @@ def _out_rows(found: Iterable[Any]) -> Iterable[list[Any]]:
     for d in found:
         names = "; ".join(a.organisation.name for a in d.addressees.all())
         sent = timezone.localtime(d.sent_at).strftime("%d/%m/%Y %H:%M")
-        yield [d.register_number, d.notation, sent, d.subject, names, "; ".join(_state(a) for a in d.addressees.all())]
+        states = "; ".join(_state(a) for a in d.addressees.all())
+        yield [d.register_number, d.notation, sent, d.subject, urgency_name(d.urgency), names, states]
 
 
 @seat_required
@@ -208,7 +210,7 @@ def register_in(request: HttpRequest) -> HttpResponseBase:
     own, filters, context = _register(request, moment(request))
     found = queries.register_in(request.seat, own.pk, filters)  # type: ignore[attr-defined]
     if request.GET.get("as") == "csv":
-        header = [_("Arrived"), _("From"), _("Notation"), _("Subject"), _("State")]
+        header = [_("Arrived"), _("From"), _("Notation"), _("Subject"), _("Urgency"), _("State")]
         return csv_response(f"so-den-{own.key}-{filters.year}.csv", header, _in_rows(found.iterator(chunk_size=500)))
     context["page"] = Paginator(found, 50).get_page(request.GET.get("page"))
     return render_page(request, "exchange/register_in.html", "rows", context)
@@ -217,7 +219,8 @@ def register_in(request: HttpRequest) -> HttpResponseBase:
 def _in_rows(found: Iterable[Any]) -> Iterable[list[Any]]:
     for a in found:
         arrived = timezone.localtime(a.arrived_at or a.sent_at).strftime("%d/%m/%Y %H:%M")
-        yield [arrived, a.dispatch.sender.name, a.dispatch.notation, a.dispatch.subject, _state(a)]
+        d = a.dispatch
+        yield [arrived, d.sender.name, d.notation, d.subject, urgency_name(d.urgency), _state(a)]
 
 
 def _state(addressee: Any) -> str:

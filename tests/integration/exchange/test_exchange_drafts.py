@@ -325,6 +325,20 @@ def test_classified_content_is_refused_on_every_way_in(world):
         send(world.signer, [world.district], files=[("TUYET-MAT.pdf", File(digest="0" * 64, size=1))])
 
 
+@pytest.mark.parametrize(
+    "name", ["duties:duty_waive", "duties:duty_suspend", "exchange:dispatch_return", "exchange:dispatch_withdraw"]
+)
+def test_a_reason_that_bears_a_mark_is_refused_and_kept_nowhere(world, name):
+    world.duties()
+    sent = send(world.signer, [world.district])
+    target = world.duty().pk if name.startswith("duties") else sent.uuid
+    client = entered(world.signer if name.endswith("withdraw") else world.reader)
+    answer = client.post(reverse(name, args=[target]), {"reason": SECRET})
+    assert answer.status_code == 409
+    assert "kênh" in answer.content.decode()
+    nothing_of_it("/nonexistent", "chuyên án")
+
+
 def test_only_the_bare_fact_of_a_separate_channel_is_noted(world):
     client = entered(world.clerk)
     assert client.post(reverse("exchange:separate_channel"), {"subject": SECRET, "text": SECRET}).status_code == 302

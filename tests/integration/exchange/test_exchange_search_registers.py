@@ -154,6 +154,19 @@ def lines(answer):
     return list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
 
 
+def test_urgency_is_told_in_both_registers_and_their_files_and_the_most_urgent_waits_first(world):
+    for hour, urgency in enumerate(("ordinary", "urgent", "immediate", "very_urgent")):
+        send(world.signer, [world.district], f"Việc {urgency}", at=SENT_AT + timedelta(hours=hour), urgency=urgency)
+    late = SENT_AT + timedelta(days=1)
+    waiting = queries.waiting_for_acknowledgement(world.reader, at=late)
+    assert [a.dispatch.urgency for a in waiting] == ["immediate", "very_urgent", "urgent", "ordinary"]
+    for by, name in ((world.reader, "exchange:register_in"), (world.signer, "exchange:register_out")):
+        address = reverse(name) + "?year=2020"
+        assert entered(by).get(address).content.decode().count("hỏa tốc") == 1, name
+        lines = entered(by).get(address + "&as=csv").getvalue().decode().splitlines()
+        assert next(line for line in lines if "Việc immediate" in line).count("hỏa tốc") == 1, name
+
+
 @pytest.mark.parametrize("evil", ["=HYPERLINK(1)", "+1+1", "-1", "@SUM(A1)", "\t=1", "=1;2"])
 @pytest.mark.parametrize(("page", "who"), [("register_out", "clerk"), ("register_in", "reader")])
 def test_a_subject_that_is_a_formula_is_text_in_the_csv(world, evil, page, who):
