@@ -286,7 +286,7 @@ TABLES = {
     ),
     "exchange_addressee": (
         "id dispatch_id organisation_id role sender_id_copy sequence previous_digest sent_at arrived_at acknowledged_at"
-        " returned_at return_reason"
+        " returned_at return_reason withdrawal"
     ),
     "exchange_receipt": "addressee_id code reason at signed digest key_id",
     "journal_entry": (
@@ -402,6 +402,7 @@ class Writer:
                 at,
                 *stored,
                 reason,
+                False,
             )
             found["exchange_addressee"].append(row)
             for (code, moment), when in zip(verdicts, stored, strict=True):

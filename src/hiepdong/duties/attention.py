@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from hiepdong.accounts import queries as accounts
 from hiepdong.accounts.models import Seat
-from hiepdong.exchange.models import Addressee, Kind
+from hiepdong.exchange.models import Addressee
 from hiepdong.kernel.moments import at_local, local_day
 from hiepdong.organisations import queries as organisations
 from hiepdong.organisations.models import Organisation
@@ -25,6 +25,7 @@ from .models import Duty, Pair
 from .queries import status_q, way_counts
 
 DAY = timedelta(days=1)
+WAYS = (("first", "second"), ("second", "first"))
 DEFAULTS = {"silence_days": 60, "missing_count": 2, "late_count": 3}
 
 
@@ -128,14 +129,13 @@ def _gaps(pairs: QuerySet[Pair], first: date, last: date, at: datetime, least: i
     before and the next one after it are looked up by index: six queries a year for 60 days, however much was sent.
     """
     begin, end = at_local(first), at_local(last + DAY)
-    ways = (("first", "second"), ("second", "first"))
+    pairs = _with_an_empty_stretch(pairs, first, last, at, least // 2)
     found: dict[int, dict[date, Silence]] = defaultdict(dict)
     probe = first + (least - 1) * DAY
     while probe <= last:
         looked: dict[str, Subquery] = {}
-        for sender, recipient in ways:
-            sent = Addressee.objects.filter(sender_id_copy=OuterRef(sender), organisation=OuterRef(recipient))
-            sent = sent.filter(sent_at__gte=begin, sent_at__lt=end, sent_at__lte=at).exclude(dispatch__kind=Kind.WITHDRAWAL)
+        for sender, recipient in WAYS:
+            sent = _sent(sender, recipient).filter(sent_at__gte=begin, sent_at__lt=end, sent_at__lte=at)
             before = sent.filter(sent_at__lt=at_local(probe + DAY)).order_by("-sent_at")
             after = sent.filter(sent_at__gte=at_local(probe + DAY)).order_by("sent_at")
             looked |= {f"before_{sender}": Subquery(before.values("sent_at")[:1])}
@@ -150,6 +150,27 @@ def _gaps(pairs: QuerySet[Pair], first: date, last: date, at: datetime, least: i
                 found[pk][start] = Silence(start, stop, days, open=not afters)
         probe += least * DAY
     return [(pk, list(by_start.values())) for pk, by_start in found.items()]
+
+
+def _sent(sender: str, recipient: str) -> QuerySet[Addressee]:
+    """Return what one side of the pair outside sent the other, withdrawals apart; all of it stands in one index."""
+    return Addressee.objects.filter(sender_id_copy=OuterRef(sender), organisation=OuterRef(recipient), withdrawal=False)
+
+
+def _with_an_empty_stretch(pairs: QuerySet[Pair], first: date, last: date, at: datetime, days: int) -> QuerySet[Pair]:
+    """Return the pairs in which neither side sent anything in at least one stretch of a grid of so many days.
+
+    A silence of twice as many days covers a whole stretch wherever it begins, so no longer silence is lost; most pairs
+    are, each after a few steps in the index.
+    """
+    if not 5 <= days <= (last - first).days:
+        return pairs
+    empty = Q()
+    for begins in (first + n * DAY for n in range(0, (last - first).days - days + 2, days)):
+        inside = {"sent_at__gte": at_local(begins), "sent_at__lt": at_local(begins + days * DAY), "sent_at__lte": at}
+        ways = [~Q(Exists(_sent(sender, recipient).filter(**inside))) for sender, recipient in WAYS]
+        empty |= ways[0] & ways[1]
+    return pairs.filter(empty)
 
 
 def _bad_in(gaps: Collection[tuple[int, list[Silence]]], at: datetime) -> dict[int, list[tuple[int, date, bool]]]:

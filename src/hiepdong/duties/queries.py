@@ -567,7 +567,7 @@ def _days_of_exchange(
     rows = Addressee.objects.filter(between, sent_at__gte=at_local(first), sent_at__lt=at_local(last + DAY))
     if as_of is not None:
         rows = rows.filter(sent_at__lte=as_of)
-    rows = rows.exclude(dispatch__kind=Kind.WITHDRAWAL)
+    rows = rows.filter(withdrawal=False)
     found: dict[tuple[int, int], set[date]] = defaultdict(set)
     for sender, recipient, sent_at in rows.values_list("sender_id_copy", "organisation_id", "sent_at"):
         found[sender, recipient].add(local_day(sent_at))

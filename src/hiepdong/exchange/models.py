@@ -115,6 +115,7 @@ class Addressee(models.Model):
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     returned_at = models.DateTimeField(null=True, blank=True)
     return_reason = models.TextField(blank=True)
+    withdrawal = models.BooleanField(default=False)  # copied: what takes back is no exchange
 
     class Meta:
         constraints = [
@@ -127,8 +128,8 @@ class Addressee(models.Model):
         ]
         indexes = [
             models.Index(fields=["organisation", "-sent_at"], name="exchange_addressee_in"),
-            # the last and the next dispatch of one way on a day are looked up for every pair: silence is found by it
-            models.Index(fields=["sender_id_copy", "organisation", "sent_at"], name="exchange_addressee_way"),
+            # what was sent one way and when, for every pair: silence is found in this index alone
+            models.Index(fields=["sender_id_copy", "organisation", "sent_at", "withdrawal"], name="exchange_addressee_way"),
             models.Index(
                 fields=["organisation", "sent_at"],
                 name="exchange_addressee_waiting",

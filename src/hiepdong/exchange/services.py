@@ -338,6 +338,7 @@ def _deliver(
                 sequence=sequence,
                 previous_digest=previous,
                 sent_at=row.sent_at,
+                withdrawal=row.kind == Kind.WITHDRAWAL,
             )
             for o, role, sequence, previous in plan
         ]

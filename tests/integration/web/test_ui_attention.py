@@ -44,7 +44,8 @@ def exchanged(sender, to, days, *, kind="notice"):
             digest="",
             key=key,
         )
-        Addressee.objects.create(dispatch=made, organisation=to, sender_id_copy=sender.pk, sequence=number, sent_at=moment)
+        copied = {"sender_id_copy": sender.pk, "sent_at": moment, "withdrawal": kind == "withdrawal"}
+        Addressee.objects.create(dispatch=made, organisation=to, sequence=number, **copied)
 
 
 @pytest.fixture
