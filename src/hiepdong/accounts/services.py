@@ -67,7 +67,7 @@ class SeatEnded(DomainError):
 
     code = "accounts.seat_ended"
     message = gettext_noop("This seat was given from %(since)s already and was ended.")
-    hint = gettext_noop("Choose a later first day; an ended seat stays ended, for the journal speaks of it.")
+    hint = gettext_noop("Choose another first day; an ended seat stays ended, for the journal speaks of it.")
 
 
 class NameTaken(DomainError):
