@@ -1,5 +1,6 @@
 """After a request that wrote, do the reactions at once, so that the next page shows them."""
 
+import logging
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
@@ -7,9 +8,14 @@ from django.utils import timezone
 
 from . import services
 
+logger = logging.getLogger(__name__)
+
 
 class ReactionsMiddleware:
-    """Walk the journal after every POST; whatever remains is walked by `hiepdong work`."""
+    """Walk the journal after every POST; whatever remains is walked by `hiepdong work`.
+
+    What was asked for is done and stored by then: a reaction that fails must not tell the one who sent that it was not.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -17,5 +23,8 @@ class ReactionsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         if request.method == "POST":
-            services.react(at=timezone.now(), limit=50)
+            try:
+                services.react(at=timezone.now(), limit=50)
+            except Exception:
+                logger.exception("a reaction failed; its entry stays open and is tried again")
         return response

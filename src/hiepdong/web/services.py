@@ -12,16 +12,26 @@ from .wiring import REACTIONS
 def react(*, at: datetime, limit: int = 500) -> int:
     """Do the reactions of up to `limit` open entries, oldest first, each with its entry in one transaction.
 
-    Returns the number of entries walked. A reaction that fails leaves its entry open and is tried again.
+    Returns the number of entries walked. A reaction that fails leaves its entry open and is tried again; it keeps no
+    other entry from being walked, and its error is raised when all were.
     """
-    walked = 0
+    walked, failed = 0, []
     for pk in list(Entry.objects.filter(reacted_at__isnull=True).order_by("id").values_list("pk", flat=True)[:limit]):
-        with transaction.atomic():
-            entry = Entry.objects.select_for_update().filter(pk=pk, reacted_at__isnull=True).first()
-            if entry is None:
-                continue
-            for reaction in REACTIONS.get(entry.code, ()):
-                reaction(entry, at)
-            Entry.objects.filter(pk=pk).update(reacted_at=at)
-            walked += 1
+        try:
+            walked += _react_to(pk, at)
+        except Exception as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
     return walked
+
+
+@transaction.atomic
+def _react_to(pk: int, at: datetime) -> bool:
+    entry = Entry.objects.select_for_update().filter(pk=pk, reacted_at__isnull=True).first()
+    if entry is None:
+        return False
+    for reaction in REACTIONS.get(entry.code, ()):
+        reaction(entry, at)
+    Entry.objects.filter(pk=pk).update(reacted_at=at)
+    return True

@@ -14,6 +14,7 @@ const KEPT = "draft:";
 const here = KEPT + location.pathname;
 const before = document.referrer.startsWith(`${location.origin}/`) ? KEPT + new URL(document.referrer).pathname : "";
 if (before !== here) sessionStorage.removeItem(before);  // its form was sent, or left on purpose
+if (document.querySelector("[data-code='exchange.classified_content']")) sessionStorage.removeItem(here);
 for (const form of document.querySelectorAll("form[data-forget]")) form.addEventListener("submit", () => sessionStorage.clear());
 let unsaved = false;
 for (const form of document.querySelectorAll("form[data-draft]")) {
