@@ -63,7 +63,11 @@ class Duty(models.Model):
             models.Index(fields=["debtor", "due_at"], name="duties_duty_debtor"),
             models.Index(fields=["creditor", "due_at"], name="duties_duty_creditor"),
             models.Index(fields=["rule", "period_to"], name="duties_duty_rule"),
-            models.Index(fields=["due_at"], name="duties_duty_due"),
+            # Long lists over many pairs, and their counts by status, are found in this index alone.
+            models.Index(
+                fields=["due_at", "opens_at", "fulfilled_at", "waived_at", "suspended_from", "suspended_until", "pair"],
+                name="duties_duty_due",
+            ),
             models.Index(fields=["debtor", "due_at"], name="duties_duty_owed_open", condition=Q(fulfilled_at__isnull=True)),
             models.Index(
                 fields=["creditor", "due_at"], name="duties_duty_awaited_open", condition=Q(fulfilled_at__isnull=True)

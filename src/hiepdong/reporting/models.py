@@ -54,6 +54,7 @@ class Figure(models.Model):
         ]
         indexes = [
             models.Index(fields=["instrument_key", "period_from", "indicator"], name="reporting_figure_review"),
+            models.Index(fields=["period_to", "organisation"], name="reporting_figure_period"),
         ]
 
 

@@ -6,7 +6,6 @@ from datetime import date
 from typing import Any
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -24,7 +23,7 @@ from hiepdong.kernel.text import whole_number
 from hiepdong.regulations import queries as regulations
 from hiepdong.shell.exports import csv_response
 from hiepdong.shell.moments import moment
-from hiepdong.shell.pages import render_page
+from hiepdong.shell.pages import page_of, render_page
 from hiepdong.shell.templatetags.hiepdong import URGENCY_NAMES, precision_word
 
 from . import queries, services
@@ -176,7 +175,7 @@ def figure_list(request: HttpRequest) -> HttpResponseBase:
     names = {i.key: i.name for i in queries.indicators()}
     if get("as") == "csv":
         return csv_response("so-lieu.csv", _header(), _rows(found.iterator(chunk_size=500), names))
-    page = Paginator(found, 50).get_page(get("page"))
+    page = page_of(found, get("page"), 50)
     instruments = {i.key: i.title for i in regulations.instruments_for(seat)}
     context = {
         "page": page,
