@@ -16,7 +16,7 @@ from hiepdong.accounts.models import Seat
 from hiepdong.accounts.queries import require
 from hiepdong.documents.domain.notation import TYPE_OF_KIND, notation_for
 from hiepdong.documents.models import File
-from hiepdong.documents.services import keep_file, refuse_too_large, take_numbers
+from hiepdong.documents.services import FileDamaged, is_on_disk, keep_file, refuse_too_large, take_numbers
 from hiepdong.journal.services import entry, record, record_many
 from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
 from hiepdong.kernel.moments import local_day
@@ -685,7 +685,7 @@ def outgoing_of(draft: Draft, *, at: datetime) -> Outgoing:
     """Return the paper that a draft stands for.
 
     Raises:
-        UnknownRecipient: a recipient key is not known on this node.
+        UnknownRecipient: a recipient key is not known on this node. FileDamaged: a file laid beside it is gone.
     """
     content = draft.content
     wanted = [(r["organisation"], r.get("role", "to")) for r in content.get("recipients", [])]
@@ -709,8 +709,15 @@ def outgoing_of(draft: Draft, *, at: datetime) -> Outgoing:
         event_at=datetime.fromisoformat(event_at) if event_at else None,
         answers=tuple(content.get("answers", ())),
         replaces=earlier,
-        files=[(a["name"], files[a["digest"]]) for a in content.get("attachments", []) if a["digest"] in files],
+        files=[(str(a["name"]), _present(files.get(a["digest"]), str(a["name"]))) for a in content.get("attachments", [])],
     )
+
+
+def _present(file: File | None, name: str) -> File:
+    """Return the file, or refuse: what is not there can be neither signed nor left out in silence."""
+    if file is None or not is_on_disk(file):
+        raise FileDamaged(name=name)
+    return file
 
 
 @transaction.atomic

@@ -280,6 +280,20 @@ def test_a_mark_inside_a_file_is_refused_and_neither_it_nor_the_file_beside_it_i
     nothing_of_it(tmp_path, "chuyên án", "vo hai", "ke-hoach.txt")
 
 
+def test_a_paper_whose_file_is_gone_from_the_disk_is_not_sent_without_it(world, address, settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    client = entered(world.signer)
+    client.post(address, typed(world, do="save", files=SimpleUploadedFile("a.txt", b"phu luc")))
+    for path in [p for p in tmp_path.rglob("*") if p.is_file()]:
+        path.unlink()
+    refused = client.post(address, typed(world, do="send", revision="1"))
+    assert refused.status_code == 422
+    assert "a.txt" in refused.content.decode()
+    assert not Dispatch.objects.exists()
+    again = SimpleUploadedFile("a.txt", b"phu luc")
+    assert client.post(address, typed(world, do="send", revision="2", files=again)).status_code == 302
+
+
 def test_the_position_of_the_signer_is_looked_at_too(world):
     marked = seat(world.station, "signer", title="(MẬT) Đồn trưởng")
     with pytest.raises(ClassifiedContent):
