@@ -55,6 +55,9 @@ def test_a_refusal_is_a_page_with_its_reason_or_a_fragment_for_htmx(small_world)
     assert page.status_code == part.status_code == 404
     assert "<html" in page.content.decode()
     assert "<html" not in part.content.decode()
+    for answer in (page, part):
+        assert 'data-code="kernel.not_found"' in answer.content.decode(), "the code is the refusal's, not the language's"
+    assert '<html lang="vi">' in page.content.decode()
 
 
 def test_an_address_that_does_not_exist_is_answered_in_vietnamese(client):

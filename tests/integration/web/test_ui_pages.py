@@ -163,6 +163,7 @@ def test_classified_text_is_refused_with_the_proper_channel_and_a_way_to_note_it
     page = answer.content.decode()
     assert answer.status_code == 409
     assert "cơ yếu" in page
+    assert 'data-code="exchange.classified_content"' in page, "by it the tab forgets what was typed"
     assert reverse("exchange:separate_channel") in page
     assert "kế hoạch" not in page.replace("Kế hoạch", "")
 
