@@ -42,6 +42,7 @@ from hiepdong.reporting import services as reporting
 from hiepdong.reporting.models import Figure
 from hiepdong.territories import services as territories
 from hiepdong.territories.models import Unit
+from hiepdong.web import services as web
 from hiepdong.web.demo import year as phrases
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "nghe-an-2020"
@@ -538,6 +539,7 @@ class _Lite:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             cursor.execute("PRAGMA foreign_key_check")
             broken = cursor.fetchall()
+        web.update_statistics()  # what `hiepdong work` does once a day
         if broken:
             raise SystemExit(f"bench: rows without their parent: {broken[:5]}")
         connection.close()

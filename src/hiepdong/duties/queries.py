@@ -146,7 +146,8 @@ def _desk(seat: Seat, side: Q, at: datetime, limit: int) -> Desk:
     lists = [
         _with_status(_shown().filter(mine, condition).order_by("due_at", "id")[:limit], at) for condition in conditions.values()
     ]
-    counts = Duty.objects.filter(mine).aggregate(**{s.value: Count("id", filter=c) for s, c in conditions.items()})
+    open_ = Q(fulfilled_at__isnull=True) | Q(fulfilled_at__gt=at)  # in every condition; said here, the few are found by index
+    counts = Duty.objects.filter(mine, open_).aggregate(**{s.value: Count("id", filter=c) for s, c in conditions.items()})
     return Desk(lists[0], lists[1], lists[2], counts)
 
 

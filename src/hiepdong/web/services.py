@@ -1,8 +1,8 @@
-"""Walking the journal: the one place where a fact below leads to work above."""
+"""Walking the journal: the one place where a fact below leads to work above. And what a node does for itself."""
 
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from hiepdong.journal.models import Entry
 
@@ -35,3 +35,14 @@ def _react_to(pk: int, at: datetime) -> bool:
         reaction(entry, at)
     Entry.objects.filter(pk=pk).update(reacted_at=at)
     return True
+
+
+def update_statistics() -> None:
+    """Let SQLite see how its rows lie, so that it looks things up by the right index; PostgreSQL does so by itself.
+
+    Without it a node of years answers some pages ten times slower. A second or two, whatever the size of the node.
+    """
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA analysis_limit=1000")
+            cursor.execute("ANALYZE")

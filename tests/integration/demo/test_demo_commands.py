@@ -58,6 +58,17 @@ def test_one_round_of_work_on_an_empty_node_does_nothing_and_says_so():
     assert json.loads(out.getvalue()) == {"reactions": 0, "duties": 0}
 
 
+@pytest.mark.django_db
+def test_a_round_of_work_lets_sqlite_see_how_its_rows_lie(small_world):
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL gathers statistics by itself")
+    small_world.duties()
+    call_command("work", "--once", stdout=io.StringIO())
+    with connection.cursor() as cursor:
+        cursor.execute("select count(*) from sqlite_stat1 where tbl = 'duties_duty'")
+        assert cursor.fetchone()[0] > 0
+
+
 def run(*arguments, data, **more):
     environment = os.environ | {
         "HIEPDONG_DATA": str(data),

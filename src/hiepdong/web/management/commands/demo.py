@@ -35,6 +35,7 @@ class Command(PlainCommand):
         # Reactions write entries of their own. Walked now, they do not stand before what a visitor does next.
         while services.react(at=timezone.now(), limit=10_000):
             pass
+        services.update_statistics()
         parameters = tomllib.loads((folder / "demo.toml").read_text(encoding="utf-8"))
         people = [{"name": p["name"], "title": p["title"], "role": p["role"]} for p in parameters["person"]]
         if options["json"]:

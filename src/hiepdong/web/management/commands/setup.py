@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from hiepdong.shell.commands import PlainCommand
 from hiepdong.territories import services as territories
+from hiepdong.web import services
 
 
 class Command(PlainCommand):
@@ -41,5 +42,6 @@ class Command(PlainCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         self.stderr.write("setup: administrative units")
         counts = territories.load_units(actor=None, at=timezone.now())
+        services.update_statistics()
         done = {"data": str(folder), **counts}
         self.stdout.write(json.dumps(done) if options["json"] else f"setup: {folder} is ready, {counts['units']} units")

@@ -41,6 +41,8 @@ class Command(PlainCommand):
                 walked = self._react(now, reasons)
                 made = 0
                 # Duties ahead are made once a day, and at once when something new was learnt (a regulation, perhaps).
+                if made_on != timezone.localdate(now):
+                    self._tend(reasons)
                 if walked or made_on != timezone.localdate(now):
                     made, made_on = self._make(now, reasons), timezone.localdate(now)
                 done = {"reactions": walked, "duties": made}
@@ -67,6 +69,13 @@ class Command(PlainCommand):
             log.exception("a reaction failed")
             reasons.append(told(error))
             return 0
+
+    def _tend(self, reasons: list[str]) -> None:
+        """Do once a day what keeps the database quick; when it cannot be done now, tomorrow is early enough."""
+        try:
+            services.update_statistics()
+        except DatabaseError as error:
+            reasons.append(told(error))
 
     def _make(self, now: datetime, reasons: list[str]) -> int:
         """Make the duties ahead of every instrument; one that cannot be counted does not keep the others back."""
