@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from hiepdong.duties.models import Duty
 from hiepdong.exchange.services import Outgoing, send_many
