@@ -32,10 +32,10 @@ class BoundedPaginator(Paginator):
     @cached_property
     def found(self) -> int:
         """The number of rows, at most one more than MOST."""
-        return self.object_list.order_by()[: MOST + 1].count()  # type: ignore[union-attr]
+        return self.object_list.order_by()[: MOST + 1].count()  # type: ignore[attr-defined]
 
     @property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         """The number of rows that can be turned to."""
         return min(self.found, MOST)
 
