@@ -42,7 +42,7 @@ from .models import Duty, Pair
 DAY = timedelta(days=1)
 PAGE = 50
 EXPECTED = "expected"  # as a filter: on time, late and missing together
-BOARD_PAGE = 40
+BOARD_PAGE = 30
 OPEN = {Status.NOT_YET_DUE, Status.DUE, Status.OVERDUE}  # what can still be called to mind
 RELATED = ("rule", "rule__instrument", "rule__form", "pair", "debtor", "creditor", "fulfilled_by")
 HEAVY = ("explanation", "rule__instrument__file_bytes", "rule__form__definition", "fulfilled_by__signed")
@@ -438,7 +438,7 @@ def board(
     picked: Mapping[str, Sequence[int]] | None = None,
     ways: Mapping[tuple[int, int], Mapping[str, int]] | None = None,
 ) -> Board:
-    """Return one page (at most 40 pairs) of who sent what to whom in a reporting year.
+    """Return one page (at most 30 pairs) of who sent what to whom in a reporting year.
 
     A duty stands in the column of the month in which its period ends. Six queries, whatever the number of pairs.
 
@@ -450,7 +450,7 @@ def board(
         ways: counts per (pair, debtor) of the same year and moment, where the caller has them already.
     """
     ids = accounts.visible_organisation_ids(seat)
-    # plain tuples: of a thousand pairs only forty become objects
+    # plain tuples: of a thousand pairs only those of the page become objects
     names = {
         pk: (first, second)
         for pk, first, second in Pair.objects.filter(Q(first__in=ids) | Q(second__in=ids), instrument_key=instrument_key)
