@@ -53,7 +53,8 @@ class Figure(models.Model):
             models.CheckConstraint(condition=Q(precision__in=Precision.values), name="reporting_figure_precision"),
         ]
         indexes = [
-            models.Index(fields=["instrument_key", "period_from", "indicator"], name="reporting_figure_review"),
+            # the review and the list of one regulation; the list of all
+            models.Index(fields=["instrument_key", "period_to", "organisation"], name="reporting_figure_review"),
             models.Index(fields=["period_to", "organisation"], name="reporting_figure_period"),
         ]
 

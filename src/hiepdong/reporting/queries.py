@@ -169,6 +169,7 @@ def _latest(live: QuerySet[Figure], definitions: set[str]) -> dict[str, tuple[De
 
 
 FEW = 20
+BEFORE_ANY = date(1900, 1, 1)
 
 
 def _visible(seat: Seat, *, narrowed: bool = True) -> QuerySet[Figure]:
@@ -229,8 +230,8 @@ def figures(seat: Seat, chosen: FigureFilter, *, at: datetime) -> QuerySet[Figur
         found = found.filter(instrument_key=chosen.instrument_key)
     if chosen.indicator:
         found = found.filter(indicator=chosen.indicator)
-    if chosen.first:
-        found = found.filter(period_to__gte=chosen.first)
+    # SQLite does not see that one page is wanted; that the list is bounded by the period sends it to the index of periods.
+    found = found.filter(period_to__gte=chosen.first or BEFORE_ANY)
     if chosen.last:
         found = found.filter(period_to__lte=chosen.last)
     if chosen.state in State.values:
