@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from hiepdong.accounts import queries as accounts
 from hiepdong.accounts.models import Seat
@@ -19,10 +19,10 @@ from hiepdong.kernel.moments import at_local, local_day
 from hiepdong.organisations import queries as organisations
 from hiepdong.organisations.models import Organisation
 
-from .domain.silence import Silence
+from .domain.silence import Silence, silences
 from .domain.status import Status
 from .models import Duty, Pair
-from .queries import status_q, way_counts
+from .queries import days_of_exchange, status_q, way_counts
 
 DAY = timedelta(days=1)
 WAYS = (("first", "second"), ("second", "first"))
@@ -98,13 +98,13 @@ def attention(
     silent: list[SilentPair] = []
     excused: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
     shown = Pair.objects.select_related("first", "second").in_bulk([pk for pk, _ in gaps])
-    for pk, silences in gaps:
-        inside = [(d, missing) for d, due, missing in bad.get(pk, ()) if any(s.after < due < s.until for s in silences)]
+    for pk, quiet in gaps:
+        inside = [(d, missing) for d, due, missing in bad.get(pk, ()) if any(s.after < due < s.until for s in quiet)]
         if len(inside) < limits["missing_count"]:
             continue
         for debtor, missing in inside:
             excused[pk, debtor][0 if missing else 1] += 1
-        silent.append(SilentPair(shown[pk], max(silences, key=lambda s: s.days), silences, len(inside)))
+        silent.append(SilentPair(shown[pk], max(quiet, key=lambda s: s.days), quiet, len(inside)))
     found.silent.extend(sorted(silent, key=lambda s: (-s.longest.days, s.pair.first.name_sort, s.pair.second.name_sort)))
     _weak(found, ways, excused, limits)
     found.ways.update(ways)
@@ -123,36 +123,19 @@ def seat_reads(seat: Seat) -> bool:
 
 
 def _gaps(pairs: QuerySet[Pair], first: date, last: date, at: datetime, least: int) -> list[tuple[int, list[Silence]]]:
-    """Return per pair the silences of both directions together of at least so many days.
-
-    A silence of `least` days contains exactly one day of every grid of that step. Per day of the grid the last dispatch
-    before and the next one after it are looked up by index: seven queries a year for 60 days, however much was sent.
-    """
-    begin, end = at_local(first), at_local(last + DAY)
-    quiet = list(_with_an_empty_stretch(pairs, first, last, at, least // 2).values_list("pk", flat=True))
-    if not quiet:
+    """Return per pair the silences of both directions together of at least so many days; two queries."""
+    quiet = _with_an_empty_stretch(pairs, first, last, at, least // 2)
+    sides = {pk: (a, b) for pk, a, b in quiet.values_list("pk", "first_id", "second_id")}
+    if not sides:
         return []
-    pairs = Pair.objects.filter(pk__in=quiet)
-    found: dict[int, dict[date, Silence]] = defaultdict(dict)
-    probe = first + (least - 1) * DAY
-    while probe <= last:
-        looked: dict[str, Subquery] = {}
-        for sender, recipient in WAYS:
-            sent = _sent(sender, recipient).filter(sent_at__gte=begin, sent_at__lt=end, sent_at__lte=at)
-            before = sent.filter(sent_at__lt=at_local(probe + DAY)).order_by("-sent_at")
-            after = sent.filter(sent_at__gte=at_local(probe + DAY)).order_by("sent_at")
-            looked |= {f"before_{sender}": Subquery(before.values("sent_at")[:1])}
-            looked |= {f"after_{sender}": Subquery(after.values("sent_at")[:1])}
-        for pk, *moments in pairs.annotate(**looked).values_list("pk", *looked):
-            befores = [local_day(moment) for moment in moments[::2] if moment]
-            afters = [local_day(moment) for moment in moments[1::2] if moment]
-            start = max(befores, default=first - DAY)
-            stop = min(afters, default=last + DAY)
-            days = (stop - start).days - 1
-            if days >= least:
-                found[pk][start] = Silence(start, stop, days, open=not afters)
-        probe += least * DAY
-    return [(pk, list(by_start.values())) for pk, by_start in found.items()]
+    sent = days_of_exchange(set(sides.values()), first, last, at)
+    found = []
+    for pk, (a, b) in sides.items():
+        days = sent.get((a, b), set()) | sent.get((b, a), set())
+        gaps = [s for s in silences(days, first=first, last=last) if s.days >= least]
+        if gaps:
+            found.append((pk, gaps))
+    return found
 
 
 def _sent(sender: str, recipient: str) -> QuerySet[Addressee]:

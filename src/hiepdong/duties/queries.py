@@ -14,6 +14,7 @@ from typing import Any
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Case, CharField, Count, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Cast, Substr
 from django.utils.translation import gettext
 
 from hiepdong.accounts import queries as accounts
@@ -537,7 +538,7 @@ def _board_rows(pairs: list[Pair], first: date, last: date, at: datetime) -> lis
     for pair_id, debtor_id, ends, nil, status in columns:
         found[pair_id, debtor_id][ends.month].append((Status(status), nil))
     until = min(last, local_day(at))
-    sent = _days_of_exchange({(p.first_id, p.second_id) for p in pairs}, first, until) if until >= first else {}
+    sent = days_of_exchange({(p.first_id, p.second_id) for p in pairs}, first, until) if until >= first else {}
     result = []
     for pair in pairs:
         directions, all_statuses, all_days = [], [], set()
@@ -566,14 +567,19 @@ def _longest_and_current(days: Iterable[date], first: date, last: date) -> tuple
     return (gaps[0] if gaps else None), next((g for g in gaps if g.open), None)
 
 
-def _days_of_exchange(
+FEW_PAIRS = 100
+# "2020-03-16 03" in UTC: a board reads thousands of moments and wants their days only
+HOUR = Substr(Cast("sent_at", CharField()), 1, 13)
+
+
+def days_of_exchange(
     pairs: set[tuple[int, int]], first: date, last: date, as_of: datetime | None = None
 ) -> dict[tuple[int, int], set[date]]:
     """Return per (sender, recipient), both directions, the local days on which something but a withdrawal was sent."""
     firsts, seconds = {a for a, _ in pairs}, {b for _, b in pairs}
     between = Q(sender_id_copy__in=firsts, organisation__in=seconds)
     between |= Q(sender_id_copy__in=seconds, organisation__in=firsts)
-    if len(pairs) <= BOARD_PAGE:  # few pairs: each by the index of its chain, nothing else is read
+    if len(pairs) <= FEW_PAIRS:  # each by the index of its ways, nothing else is read
         between = Q(pk__in=())
         for a, b in sorted(pairs | {(b, a) for a, b in pairs}):
             between |= Q(sender_id_copy=a, organisation=b)
@@ -582,8 +588,12 @@ def _days_of_exchange(
         rows = rows.filter(sent_at__lte=as_of)
     rows = rows.filter(withdrawal=False)
     found: dict[tuple[int, int], set[date]] = defaultdict(set)
-    for sender, recipient, sent_at in rows.values_list("sender_id_copy", "organisation_id", "sent_at"):
-        found[sender, recipient].add(local_day(sent_at))
+    day_of: dict[str, date] = {}  # by the hour: many were sent in the same one
+    for sender, recipient, hour in rows.values_list("sender_id_copy", "organisation_id", HOUR):
+        on = day_of.get(hour)
+        if on is None:
+            on = day_of[hour] = local_day(datetime.fromisoformat(f"{hour}:00+00:00"))
+        found[sender, recipient].add(on)
     return found
 
 
@@ -697,7 +707,7 @@ def silences(instrument_key: str, *, first: date, last: date, as_of: datetime, t
         .distinct()
         .order_by()
     )
-    sent = _days_of_exchange({(d, c) for _, d, c in owed}, first, until, as_of)
+    sent = days_of_exchange({(d, c) for _, d, c in owed}, first, until, as_of)
     together: dict[int, set[date]] = defaultdict(set)
     for pair_id, debtor, creditor in owed:
         together[pair_id] |= sent.get((debtor, creditor), set()) | sent.get((creditor, debtor), set())

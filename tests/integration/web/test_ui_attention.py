@@ -135,14 +135,14 @@ def test_a_station_sees_its_own_pairs_and_an_outsider_none(world):
 def test_the_number_of_queries_does_not_grow_with_pairs_or_dispatches(world, django_assert_num_queries):
     exchanged(world.station, world.district, [date(2020, 1, 10)])
     leader = seat(world.province)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(6):
         attention(leader, KEY, 2020, AT)
     for n in range(5):
         other = organisation(f"t.xa-{n}", "party_commune")
         Pair.objects.create(instrument_key=KEY, first=world.station, second=other)
         exchanged(world.station, other, [date(2020, 2, 1) + i * DAY for i in range(10)])
     leader = seat(world.province)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(6):
         attention(leader, KEY, 2020, AT)
 
 
