@@ -5,6 +5,7 @@ part of the match and a page of results never reads what it must hide.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db import connection
 
@@ -35,6 +36,16 @@ def add(rows: Iterable[tuple[int, str, Iterable[int]]]) -> None:
             )
 
 
+MANY = 30  # bodies: with more, nearly every match may be seen, and to ask each is cheaper than to unite so many lists
+NEWEST = 4000  # dispatches in which a common word is looked for without the index
+
+
+def _seen(key: str, parties: Sequence[int]) -> str:
+    ids = ", ".join(str(int(i)) for i in parties)
+    either = f"(a.organisation_id in ({ids}) or a.sender_id_copy in ({ids}))"
+    return f" and exists (select 1 from exchange_addressee a where a.dispatch_id = {key} and {either})"  # noqa: S608  # numbers
+
+
 def matching(text: str, parties: Sequence[int], *, limit: int, before: int | None = None) -> list[int]:
     """Return ids of dispatches that hold every word (the last one as a beginning) and one of the parties, newest first.
 
@@ -44,19 +55,44 @@ def matching(text: str, parties: Sequence[int], *, limit: int, before: int | Non
     if not words or not parties:
         return []
     with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            query = " AND ".join([*(f'"{w}"' for w in words[:-1]), f'"{words[-1]}"*'])
-            seats = " OR ".join(f'"{party_token(i)}"' for i in parties)
-            cursor.execute(
-                "select rowid from exchange_search where words match %s and rowid < %s order by rowid desc limit %s",
-                [f"{query} AND ({seats})", before or 1 << 62, limit],
-            )
-        else:
-            query = " & ".join([*(f"'{w}'" for w in words[:-1]), f"'{words[-1]}':*"])
-            seats = " | ".join(f"'{party_token(i)}'" for i in parties)
-            cursor.execute(
-                "select dispatch_id from exchange_search where words @@ to_tsquery('simple', %s) and dispatch_id < %s"
-                " order by dispatch_id desc limit %s",
-                [f"{query} & ({seats})", before or 1 << 62, limit],
-            )
+        find = _matching_lite if connection.vendor == "sqlite" else _matching_large
+        return find(cursor, words, parties, limit, before or 1 << 62)
+
+
+def _matching_lite(cursor: Any, words: list[str], parties: Sequence[int], limit: int, before: int) -> list[int]:
+    query = " AND ".join([*(f'"{w}"' for w in words[:-1]), f'"{words[-1]}"*'])
+    seen = ""
+    if len(parties) > MANY:
+        seen = _seen("exchange_search.rowid", parties)
+    else:
+        tokens = " OR ".join(f'"{party_token(i)}"' for i in parties)
+        query = f"{query} AND ({tokens})"
+    cursor.execute(
+        f"select rowid from exchange_search where words match %s and rowid < %s{seen} order by rowid desc limit %s",  # noqa: S608
+        [query, before, limit],
+    )
+    return [row[0] for row in cursor.fetchall()]
+
+
+def _matching_large(cursor: Any, words: list[str], parties: Sequence[int], limit: int, before: int) -> list[int]:
+    query = " & ".join([*(f"'{w}'" for w in words[:-1]), f"'{words[-1]}':*"])
+    select, hit = "select dispatch_id from exchange_search where", "words @@ to_tsquery('simple', %s) and dispatch_id < %s"
+    if len(parties) <= MANY:
+        tokens = " | ".join(f"'{party_token(i)}'" for i in parties)
+        cursor.execute(f"{select} {hit} order by 1 desc limit %s", [f"{query} & ({tokens})", before, limit])
         return [row[0] for row in cursor.fetchall()]
+    # PostgreSQL guesses how common a beginning of a word is, and guesses badly: then it reads all rows for a word that nobody
+    # wrote. So the newest are read, which is enough for what is common, and only the word index is asked for the rest.
+    newest = "(select max(dispatch_id) from exchange_search where dispatch_id < %s) - %s"
+    cursor.execute(
+        f"{select} {hit} and dispatch_id >= {newest}{_seen('exchange_search.dispatch_id', parties)} order by 1 desc limit %s",
+        [query, before, before, NEWEST, limit],
+    )
+    found = [row[0] for row in cursor.fetchall()]
+    if len(found) < limit:
+        indexed = f"with hit as materialized ({select} {hit}) select dispatch_id from hit"  # noqa: S608
+        cursor.execute(
+            f"{indexed} where true{_seen('hit.dispatch_id', parties)} order by 1 desc limit %s", [query, before, limit]
+        )
+        found = [row[0] for row in cursor.fetchall()]
+    return found
