@@ -136,7 +136,8 @@ def _database() -> dict:
             "HOST": unquote(parts.hostname or ""),
             "PORT": str(parts.port or ""),
             "CONN_MAX_AGE": 600,
-            "OPTIONS": {"pool": False},
+            # short statements of a page gain nothing from being compiled, and wait for it
+            "OPTIONS": {"pool": False, "options": "-c jit=off"},
         }
     raise ValueError(f"HIEPDONG_DATABASE_URL: {url!r} is neither sqlite:///path nor postgresql://…")
 

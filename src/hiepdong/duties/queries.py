@@ -68,6 +68,11 @@ def visible_q(seat: Seat) -> Q:
     return Q(debtor__in=ids) | Q(creditor__in=ids)
 
 
+def _own_q(seat: Seat) -> Q:
+    """Return what `visible_q` comes to for duties of the seat's own organisation: all of them, or none if it reads nothing."""
+    return Q() if seat.organisation_id in accounts.visible_organisation_ids(seat) else Q(pk__in=())
+
+
 def _visible_pairs_q(seat: Seat) -> Q:
     """Return the same condition by the pairs: debtor and creditor are its two sides.
 
@@ -142,7 +147,7 @@ def awaited_by(seat: Seat, at: datetime, limit: int = 10) -> Desk:
 
 
 def _desk(seat: Seat, side: Q, at: datetime, limit: int) -> Desk:
-    mine = side & visible_q(seat)
+    mine = side & _own_q(seat)
     conditions = {s: status_q(s, at) for s in (Status.OVERDUE, Status.DUE, Status.NOT_YET_DUE)}
     lists = [
         _with_status(_shown().filter(mine, condition).order_by("due_at", "id")[:limit], at) for condition in conditions.values()
@@ -156,7 +161,7 @@ def recent(seat: Seat, at: datetime, limit: int = 10) -> list[Duty]:
     """Return the duties of the seat's own organisation, owed or awaited, fulfilled most recently."""
     found: dict[int, Duty] = {}
     for side in ("debtor", "creditor"):
-        mine = _shown().filter(visible_q(seat), **{side: seat.organisation_id}, fulfilled_at__lte=at)
+        mine = _shown().filter(_own_q(seat), **{side: seat.organisation_id}, fulfilled_at__lte=at)
         found |= {d.pk: d for d in mine.order_by("-fulfilled_at")[:limit]}
     ordered = sorted(found.values(), key=lambda d: (d.fulfilled_at, d.pk), reverse=True)
     return _with_status(ordered[:limit], at)
@@ -355,7 +360,7 @@ def calendar_entries(seat: Seat, first: date, last: date, at: datetime) -> list[
     """
     own = Q(debtor=seat.organisation_id) | Q(creditor=seat.organisation_id)
     window = Q(due_at__gt=at_local(first), due_at__lte=at_local(last + DAY))
-    found = _shown().filter(own, window, visible_q(seat)).exclude(waived_at__lte=at)
+    found = _shown().filter(own, window, _own_q(seat)).exclude(waived_at__lte=at)
     return _with_status(found.order_by("due_at", "id"), at)
 
 
@@ -489,11 +494,11 @@ def way_counts(at: datetime) -> dict[str, Count]:
         "late": Status.FULFILLED_LATE,
         "on_time": Status.FULFILLED,
     }
-    counts = {name: Count("id", filter=status_q(s, at)) for name, s in wanted.items()}
+    counts = {name: Count("pair", filter=status_q(s, at)) for name, s in wanted.items()}
     # what remains is open, less the rare exempt ones: the first condition is cheap and nearly always false
     touched = Q(waived_at__isnull=False) | Q(suspended_from__isnull=False)
     exempt = touched & (status_q(Status.WAIVED, at) | status_q(Status.SUSPENDED, at))
-    return counts | {"exempt": Count("id", filter=exempt), "all": Count("id")}
+    return counts | {"exempt": Count("pair", filter=exempt), "all": Count("pair")}
 
 
 def _sums(instrument_key: str, pairs: Collection[int], first: date, last: date, at: datetime) -> dict[int, dict[str, int]]:
