@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models.lookups import IsNull
 
 from hiepdong.accounts import queries as accounts
 from hiepdong.accounts.models import Seat
@@ -154,8 +155,9 @@ def _with_an_empty_stretch(pairs: QuerySet[Pair], first: date, last: date, at: d
     empty = Q()
     for begins in (first + n * DAY for n in range(0, (last - first).days - days + 2, days)):
         inside = {"sent_at__gte": at_local(begins), "sent_at__lt": at_local(begins + days * DAY), "sent_at__lte": at}
-        ways = [~Q(Exists(_sent(sender, recipient).filter(**inside))) for sender, recipient in WAYS]
-        empty |= ways[0] & ways[1]
+        # a look-up of one row, not EXISTS: PostgreSQL would rather read the whole table for a small node than look so often
+        ways = [Subquery(_sent(sender, recipient).filter(**inside).values("sent_at")[:1]) for sender, recipient in WAYS]
+        empty |= Q(IsNull(ways[0], True)) & Q(IsNull(ways[1], True))
     return pairs.filter(empty)
 
 
