@@ -43,7 +43,7 @@ for (const form of document.querySelectorAll("form[data-draft]")) {
     clearTimeout(waiting);
     if (unsaved) save();
   };
-  const missed = () => { lost.hidden = false; clearTimeout(waiting); waiting = setTimeout(again, 15000); };
+  const missed = () => { lost.hidden = false; clearTimeout(waiting); waiting = setTimeout(again, 5000); };
   form.addEventListener("htmx:beforeRequest", () => { asked = text(typed()); });
   form.addEventListener("htmx:sendError", missed);
   form.addEventListener("htmx:responseError", (event) => { if (event.detail.xhr.status >= 500) missed(); });
