@@ -1,15 +1,13 @@
 """Settings of the tests: cheap password hashes, tasks at once, an in-memory SQLite unless a database is named."""
 
 import os
-import tempfile
-from pathlib import Path
 
 os.environ.setdefault("HIEPDONG_SECRET_KEY", "a secret of the tests, fifty characters long, nothing else")
 
 from .settings import *
 
-HIEPDONG_DATA = Path(tempfile.gettempdir()) / "hiepdong-tests"
-HIEPDONG_DATA.mkdir(exist_ok=True)
+HIEPDONG_DATA = BASE_DIR / "build" / "tests"  # of this checkout: another user of the machine may run its own tests
+HIEPDONG_DATA.mkdir(parents=True, exist_ok=True)
 MEDIA_ROOT = HIEPDONG_DATA / "files"
 STATIC_ROOT = HIEPDONG_DATA / "static"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
