@@ -50,7 +50,7 @@ class Command(PlainCommand):
                 "--workers",
                 str(options["workers"]),
                 "--blocking-threads",
-                "8",
+                str(min(8, 2 * (os.cpu_count() or 1) + 1)),
                 "--no-ws",
                 "--log-level",
                 "warning",
