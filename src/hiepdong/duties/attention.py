@@ -101,7 +101,7 @@ def attention(
     shown = Pair.objects.select_related("first", "second").in_bulk([pk for pk, _ in gaps])
     for pk, quiet in gaps:
         inside = [(d, missing) for d, due, missing in bad.get(pk, ()) if any(s.after < due < s.until for s in quiet)]
-        if len(inside) < limits["missing_count"]:
+        if len(inside) < limits["missing_count"] or _told_as_weak(pk, {d for d, _ in inside}, ways, limits):
             continue
         for debtor, missing in inside:
             excused[pk, debtor][0 if missing else 1] += 1
@@ -182,6 +182,16 @@ def _counted(pairs: QuerySet[Pair], first: date, at: datetime) -> dict[tuple[int
     rows = Duty.objects.filter(pair__in=pairs.values("pk"), period_to__gte=first, period_to__lte=date(first.year, 12, 31))
     counted: Iterable[Any] = rows.values("pair_id", "debtor_id").annotate(**way_counts(at)).order_by()
     return {(row.pop("pair_id"), row.pop("debtor_id")): row for row in counted}
+
+
+def _told_as_weak(
+    pair: int, debtors: set[int], ways: Mapping[tuple[int, int], Mapping[str, int]], limits: Mapping[str, int]
+) -> bool:
+    """Say whether in the silence one side alone owed, and that side is named as a body anyway: the review tells it so too."""
+    if len(debtors) != 1:
+        return False
+    row = ways[pair, next(iter(debtors))]
+    return row["missing"] >= limits["missing_count"] or row["late"] >= limits["late_count"]
 
 
 def _weak(

@@ -69,6 +69,13 @@ def test_a_pair_in_which_neither_side_sent_anything_while_something_fell_due_is_
     assert months_of(silent[0], 2020) == {2, 3, 4, 5} | {1}
 
 
+def test_where_one_side_alone_owed_it_is_named_once_as_a_body_that_leaves_out(world):
+    Duty.objects.filter(debtor=world.district).delete()
+    noticed = found(world)
+    assert noticed.silent == []
+    assert [w.body for w in noticed.weak] == [world.station]
+
+
 def test_a_dispatch_of_either_side_ends_the_silence(world):
     exchanged(world.station, world.district, [date(2020, 1, 10)])
     exchanged(world.district, world.station, [date(2020, 3, 5), date(2020, 4, 30)])
