@@ -190,8 +190,12 @@ def _told_as_weak(
     """Say whether in the silence one side alone owed, and that side is named as a body anyway: the review tells it so too."""
     if len(debtors) != 1:
         return False
-    row = ways[pair, next(iter(debtors))]
-    return row["missing"] >= limits["missing_count"] or row["late"] >= limits["late_count"]
+    return _often(ways[pair, next(iter(debtors))], limits)
+
+
+def _often(way: Mapping[str, int], limits: Mapping[str, int], gone: int = 0, slow: int = 0) -> bool:
+    """Say whether a way was left out or late as often as a limit says, less what is told elsewhere (`gone`, `slow`)."""
+    return way["missing"] - gone >= limits["missing_count"] or way["late"] - slow >= limits["late_count"]
 
 
 def _weak(
@@ -208,7 +212,7 @@ def _weak(
         total[1] += row["late"]
         total[2] += row["missing"]
         gone, slow = excused.get((pair, debtor), (0, 0))
-        if row["missing"] - gone >= limits["missing_count"] or row["late"] - slow >= limits["late_count"]:
+        if _often(row, limits, gone, slow):
             weak[debtor].add(pair)
     bodies = organisations.organisations_by_ids(list(weak))
     listed = [WeakBody(bodies[pk], *sums[pk]) for pk in weak]

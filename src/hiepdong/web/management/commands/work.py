@@ -40,10 +40,11 @@ class Command(PlainCommand):
                 reasons: list[str] = []
                 walked = self._react(now, reasons)
                 made = 0
-                # Duties ahead are made once a day, and at once when something new was learnt (a regulation, perhaps).
-                if made_on != timezone.localdate(now):
+                new_day = made_on != timezone.localdate(now)
+                if new_day:
                     self._tend(reasons)
-                if walked or made_on != timezone.localdate(now):
+                # Duties ahead are made once a day, and at once when something new was learnt (a regulation, perhaps).
+                if walked or new_day:
                     made, made_on = self._make(now, reasons), timezone.localdate(now)
                 done = {"reactions": walked, "duties": made}
                 if options["json"]:
