@@ -23,7 +23,8 @@ def before():
     try:
         yield migrated("0002_search")
     finally:
-        migrated("0003_addressee_withdrawal")
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())
 
 
 def test_withdrawals_that_were_sent_before_are_marked_and_nothing_else(before):

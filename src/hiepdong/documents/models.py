@@ -14,6 +14,10 @@ class File(models.Model):
     media_type = models.CharField(max_length=100)
     name = models.CharField(max_length=200)  # as first uploaded
     added_at = models.DateTimeField()
+    kept = models.BooleanField(default=True)  # False: a paper from another node names it, its bytes are still to come
+
+    class Meta:
+        indexes = [models.Index(fields=["id"], name="documents_file_missing", condition=Q(kept=False))]
 
 
 class Series(models.Model):

@@ -85,6 +85,9 @@ def keep_file(*, data: bytes, name: str, media_type: str, at: datetime) -> File:
     found, _made = File.objects.get_or_create(
         digest=digest, defaults={"size": len(data), "media_type": media_type[:100], "name": name[:200], "added_at": at}
     )
+    if not found.kept:
+        found.kept, found.size = True, len(data)
+        found.save(update_fields=["kept", "size"])
     return found
 
 

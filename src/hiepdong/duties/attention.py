@@ -141,7 +141,7 @@ def _gaps(pairs: QuerySet[Pair], first: date, last: date, at: datetime, least: i
 
 def _sent(sender: str, recipient: str) -> QuerySet[Addressee]:
     """Return what one side of the pair outside sent the other, withdrawals apart; all of it stands in one index."""
-    return Addressee.objects.filter(sender_id_copy=OuterRef(sender), organisation=OuterRef(recipient), withdrawal=False)
+    return Addressee.objects.filter(sender_id_copy=OuterRef(sender), organisation=OuterRef(recipient), apart=False)
 
 
 def _with_an_empty_stretch(pairs: QuerySet[Pair], first: date, last: date, at: datetime, days: int) -> QuerySet[Pair]:

@@ -591,7 +591,7 @@ def days_of_exchange(
     rows = Addressee.objects.filter(between, sent_at__gte=at_local(first), sent_at__lt=at_local(last + DAY))
     if as_of is not None:
         rows = rows.filter(sent_at__lte=as_of)
-    rows = rows.filter(withdrawal=False)
+    rows = rows.filter(apart=False)
     found: dict[tuple[int, int], set[date]] = defaultdict(set)
     day_of: dict[str, date] = {}  # by the hour: many were sent in the same one
     for sender, recipient, hour in rows.values_list("sender_id_copy", "organisation_id", HOUR):

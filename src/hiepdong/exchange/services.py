@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.db.models import Max
@@ -24,10 +23,11 @@ from hiepdong.kernel.text import fold, nfc
 from hiepdong.organisations import queries as organisations
 from hiepdong.organisations.models import Organisation
 
-from . import queries, search_index, signing
+from . import links, outbox, queries, search_index, signing
 from .domain.classified import ClassifiedContent, file_bears_mark, file_name_bears_mark, refuse_classified
 from .domain.dispatch import AlreadyAnswered, ReasonMissing
-from .domain.envelope import Content, Recipient, as_json, canonical, check_content, receipt_json
+from .domain.envelope import SERVICE_KINDS, Content, Recipient, as_json, canonical, check_content, receipt_json
+from .keys import KeyRing
 from .models import (
     Addressee,
     Attachment,
@@ -37,12 +37,8 @@ from .models import (
     Receipt,
     ReceiptCode,
     SeparateChannel,
-    SigningKey,
 )
-from .transport import LocalTransport, Transport
-
-TRANSPORT: Transport = LocalTransport()
-OUT = "out"
+from .rows import register_of, strings_in
 
 
 class DraftClosed(DomainError):
@@ -96,56 +92,9 @@ class Outgoing:
     actor: Seat | None = None
 
 
-def ensure_key(*, organisation: Organisation, actor: Seat | None, at: datetime) -> SigningKey:
-    """Return the organisation's signing key that is valid at the moment, making one if there is none."""
-    found = SigningKey.objects.filter(organisation=organisation, valid_until__isnull=True).exclude(private_encrypted="").first()
-    if found is None:
-        fresh = signing.new_key(settings.SECRET_KEY)
-        found = SigningKey.objects.create(
-            organisation=organisation,
-            kid=fresh.kid,
-            public_jwk=fresh.public_jwk,
-            private_encrypted=fresh.private_encrypted,
-            valid_from=at,
-        )
-        record("exchange.key.made", subject=found, actor=actor, at=at, name=organisation.name)
-    return found
-
-
-class _Keys:
-    """The signing keys of a batch, each read once."""
-
-    def __init__(self, at: datetime) -> None:
-        self._at = at
-        self._keys: dict[int, SigningKey] = {}
-
-    def of(self, organisation: Organisation) -> SigningKey:
-        found = self._keys.get(organisation.pk)
-        if found is None:
-            found = self._keys[organisation.pk] = ensure_key(organisation=organisation, actor=None, at=self._at)
-        return found
-
-    def sign(self, payload: bytes, organisation: Organisation, typ: str) -> tuple[bytes, SigningKey]:
-        key = self.of(organisation)
-        signed = signing.sign(
-            payload, kid=key.kid, private_encrypted=key.private_encrypted, secret=settings.SECRET_KEY, typ=typ
-        )
-        return signed, key
-
-
 def _texts_of(item: Outgoing) -> Iterable[str]:
-    yield item.subject
-    yield item.reason
-    yield item.signer_title
-    todo: list[Any] = [item.body]
-    while todo:
-        value = todo.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, Mapping):
-            todo += value.values()
-        elif isinstance(value, list | tuple):
-            todo += value
+    yield from (item.subject, item.reason, item.signer_title)
+    yield from strings_in(item.body)
 
 
 def _refuse(item: Outgoing) -> None:
@@ -180,8 +129,13 @@ def send_many(*, items: Sequence[Outgoing], actor: Seat | None, at: datetime) ->
     """
     for item in items:
         _refuse(item)
-    keys = _Keys(at)
+    links.refuse_while_recovering()
+    keys = KeyRing(at)
     senders = {i.sender.pk for i in items}
+    homes = links.homes_of(senders | {o.pk for i in items for o in (*i.to, *i.copies)})
+    away = next((i.sender for i in items if homes[i.sender.pk] != 0), None)
+    if away is not None:
+        raise links.NotAtHome(name=away.name)
     list(Organisation.objects.select_for_update(no_key=True).filter(pk__in=senders).order_by("pk").values_list("pk"))
     numbers = _numbers(items)
     chains = _Chains(senders)
@@ -192,7 +146,7 @@ def send_many(*, items: Sequence[Outgoing], actor: Seat | None, at: datetime) ->
     stored = {str(d.uuid): d for d in Dispatch.objects.filter(uuid__in=earlier).defer("signed")}
     for item in items:
         year = local_day(item.sent_at).year
-        number = numbers[item.sender.pk, year].pop(0)
+        number = numbers[item.sender.pk, register_of(item.kind), year].pop(0)
         plan = [(o, "to", *chains.next(item.sender.pk, o.pk)) for o in item.to]
         plan += [(o, "copy", *chains.next(item.sender.pk, o.pk)) for o in item.copies]
         replaces = item.replaces or stored.get(item.replaces_id) or by_uuid.get(item.replaces_id)
@@ -207,6 +161,7 @@ def send_many(*, items: Sequence[Outgoing], actor: Seat | None, at: datetime) ->
             sender=item.sender,
             kind=item.kind,
             urgency=item.urgency,
+            register=register_of(item.kind),
             register_year=year,
             register_number=number,
             notation=content.notation,
@@ -228,20 +183,22 @@ def send_many(*, items: Sequence[Outgoing], actor: Seat | None, at: datetime) ->
         plans.append(plan)
     Dispatch.objects.bulk_create(rows, batch_size=500)
     _link_replacements(items, rows, by_uuid)
-    _deliver(items, rows, plans, keys)
+    _deliver(items, rows, plans, keys, homes)
     _index(items, rows, plans)
+    away_from_here = ((row, [o.pk for o, *_ in plan if homes[o.pk] != 0]) for row, plan in zip(rows, plans, strict=True))
+    outbox.enqueue_dispatches([(row, ids) for row, ids in away_from_here if ids], at=at)
     return rows
 
 
-def _numbers(items: Sequence[Outgoing]) -> dict[tuple[int, int], list[int]]:
-    wanted: dict[tuple[int, int], int] = {}
+def _numbers(items: Sequence[Outgoing]) -> dict[tuple[int, str, int], list[int]]:
+    wanted: dict[tuple[int, str, int], int] = {}
     for item in items:
-        key = (item.sender.pk, local_day(item.sent_at).year)
+        key = (item.sender.pk, register_of(item.kind), local_day(item.sent_at).year)
         wanted[key] = wanted.get(key, 0) + 1
     found = {}
-    for (organisation, year), count in sorted(wanted.items()):
-        first = take_numbers(organisation_id=organisation, register=OUT, year=year, count=count)
-        found[organisation, year] = list(range(first, first + count))
+    for (organisation, register, year), count in sorted(wanted.items()):
+        first = take_numbers(organisation_id=organisation, register=register, year=year, count=count)
+        found[organisation, register, year] = list(range(first, first + count))
     return found
 
 
@@ -322,9 +279,13 @@ def _link_replacements(items: Sequence[Outgoing], rows: list[Dispatch], by_uuid:
 
 
 def _deliver(
-    items: Sequence[Outgoing], rows: list[Dispatch], plans: list[list[tuple[Organisation, str, int, str]]], keys: _Keys
+    items: Sequence[Outgoing],
+    rows: list[Dispatch],
+    plans: list[list[tuple[Organisation, str, int, str]]],
+    keys: KeyRing,
+    homes: Mapping[int, int | None],
 ) -> None:
-    """Store addressees with their receipts, and the journal of sending, arriving and answering."""
+    """Store addressees, for those who live here with their receipts, and the journal of sending, arriving and answering."""
     addressees: list[Addressee] = []
     verdicts: list[tuple[Outgoing, Organisation, Addressee]] = []
     attachments: list[Attachment] = []
@@ -338,12 +299,14 @@ def _deliver(
                 sequence=sequence,
                 previous_digest=previous,
                 sent_at=row.sent_at,
-                withdrawal=row.kind == Kind.WITHDRAWAL,
+                apart=row.kind == Kind.WITHDRAWAL or row.kind in SERVICE_KINDS,
             )
             for o, role, sequence, previous in plan
         ]
-        for addressee, arrived_at in TRANSPORT.carry(row, fresh, at=row.sent_at):
-            addressee.arrived_at = arrived_at
+        for addressee in fresh:
+            if homes[addressee.organisation_id] != 0:
+                continue  # it arrives at another node, which answers from there
+            addressee.arrived_at = row.sent_at
             if addressee.role == "to":
                 addressee.acknowledged_at = item.acknowledged_at if item.returned_at is None else None
                 addressee.returned_at = item.returned_at
@@ -369,7 +332,7 @@ def _deliver(
         for code, moment, reason in moments:
             if moment is None:
                 continue
-            receipts.append(_receipt(a, organisation, code, moment, reason, keys))
+            receipts.append(make_receipt(a, organisation, code, moment, reason, keys))
             if code != ReceiptCode.ARRIVED:
                 facts = {"uuid": str(a.dispatch.uuid), "organisation": organisation.key, "reason": reason}
                 entries.append(
@@ -386,9 +349,10 @@ def _deliver(
     record_many(sorted(entries, key=lambda e: e.at))
 
 
-def _receipt(
-    addressee: Addressee, organisation: Organisation, code: ReceiptCode, at: datetime, reason: str, keys: _Keys
+def make_receipt(
+    addressee: Addressee, organisation: Organisation, code: ReceiptCode, at: datetime, reason: str, keys: KeyRing
 ) -> Receipt:
+    """Return a signed receipt, not stored yet, of an organisation whose home is here."""
     payload = receipt_json(
         dispatch_digest=addressee.dispatch.digest,
         dispatch_id=str(addressee.dispatch.uuid),
@@ -436,16 +400,41 @@ def return_dispatch(*, dispatch_uuid: uuid.UUID, reason: str, actor: Seat, at: d
     return _answer(dispatch_uuid, actor, at, ReceiptCode.RETURNED, nfc(reason.strip()))
 
 
-def _answer(dispatch_uuid: uuid.UUID, actor: Seat, at: datetime, code: ReceiptCode, reason: str) -> Addressee:
+@transaction.atomic
+def report_progress(*, dispatch_uuid: uuid.UUID, code: str, actor: Seat, at: datetime) -> Addressee:
+    """Tell the sender that an acknowledged paper is in work, or that what it asked for is done; a signed receipt goes back.
+
+    Raises:
+        AlreadyAnswered: it was returned, or not acknowledged yet.
+    """
+    require(actor, Action.ACKNOWLEDGE)
+    if code not in {ReceiptCode.IN_WORK, ReceiptCode.DONE}:
+        raise NotFound
+    addressee = _addressee_of(dispatch_uuid, actor)
+    if getattr(addressee, f"{code}_at") or (code == ReceiptCode.IN_WORK and addressee.done_at):
+        return addressee
+    if addressee.acknowledged_at is None:
+        answered = addressee.returned_at or at
+        raise AlreadyAnswered(at=local_day(answered).strftime("%d/%m/%Y"))
+    setattr(addressee, f"{code}_at", at)
+    addressee.save(update_fields=[f"{code}_at"])
+    _answered(addressee, ReceiptCode(code), "", actor, at)
+    return addressee
+
+
+def _addressee_of(dispatch_uuid: uuid.UUID, actor: Seat) -> Addressee:
     dispatch = queries.dispatch_for(actor, dispatch_uuid)
-    addressee = (
-        Addressee.objects.select_for_update(of=("self",))
-        .select_related("dispatch", "organisation")
-        .filter(dispatch=dispatch, organisation_id=actor.organisation_id)
-        .first()
-    )
+    found = Addressee.objects.select_for_update(of=("self",)).select_related("dispatch", "organisation")
+    addressee = found.filter(dispatch=dispatch, organisation_id=actor.organisation_id).first()
     if addressee is None:
         raise NotFound
+    if not links.is_at_home(addressee.organisation_id):
+        raise links.NotAtHome(name=addressee.organisation.name)
+    return addressee
+
+
+def _answer(dispatch_uuid: uuid.UUID, actor: Seat, at: datetime, code: ReceiptCode, reason: str) -> Addressee:
+    addressee = _addressee_of(dispatch_uuid, actor)
     answered = addressee.acknowledged_at or addressee.returned_at
     if answered is not None:
         if code == ReceiptCode.ACKNOWLEDGED and addressee.acknowledged_at:
@@ -456,10 +445,18 @@ def _answer(dispatch_uuid: uuid.UUID, actor: Seat, at: datetime, code: ReceiptCo
     else:
         addressee.returned_at, addressee.return_reason = at, reason
     addressee.save(update_fields=["acknowledged_at", "returned_at", "return_reason"])
-    _receipt(addressee, addressee.organisation, code, at, reason, _Keys(at)).save()
+    _answered(addressee, code, reason, actor, at)
+    return addressee
+
+
+def _answered(addressee: Addressee, code: ReceiptCode, reason: str, actor: Seat, at: datetime) -> None:
+    """Sign the answer, put it on its way to the sender's node, and write it down."""
+    receipt = make_receipt(addressee, addressee.organisation, code, at, reason, KeyRing(at))
+    receipt.save()
+    outbox.enqueue_receipts([(receipt, addressee.sender_id_copy)], at=at)
+    dispatch = addressee.dispatch
     facts = {"uuid": str(dispatch.uuid), "organisation": addressee.organisation.key, "reason": reason}
     record(f"exchange.dispatch.{code.value}", subject=dispatch, actor=actor, at=at, name=dispatch.notation, facts=facts)
-    return addressee
 
 
 @transaction.atomic
@@ -596,7 +593,7 @@ def save_draft(
         ClassifiedContent: a secrecy mark; nothing is kept.
     """
     require(actor, Action.DRAFT)
-    refuse_classified(*_strings(content), *_strings(unsaved or {}))  # before a file is written: a refusal undoes rows only
+    refuse_classified(*strings_in(content), *strings_in(unsaved or {}))  # before a file is written: a refusal undoes rows only
     if uploads or without:
         attached = _with_files(content.get("attachments", []), uploads=uploads, without=without, at=at)
         content = {**content, "attachments": attached}
@@ -626,16 +623,6 @@ def save_draft(
     draft.saved_at = at
     draft.save(update_fields=["content", "unsaved", "revision", "saved_at"])
     return draft
-
-
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, Mapping):
-        return [s for v in value.values() for s in _strings(v)]
-    if isinstance(value, list | tuple):
-        return [s for v in value for s in _strings(v)]
-    return []
 
 
 @transaction.atomic

@@ -7,10 +7,12 @@ import base64
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import pyrage
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -18,12 +20,23 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
+from pyrage import x25519
 
 from hiepdong.kernel.errors import DomainError, gettext_noop
+
+from .domain.envelope import each_once
 
 ALGORITHM = "Ed25519"
 DISPATCH_TYPE = "hiepdong.dispatch+json"
 RECEIPT_TYPE = "hiepdong.receipt+json"
+KEY_TYPE = "hiepdong.key+json"
+INVITATION_TYPE = "hiepdong.invitation+json"
+CHECKPOINT_TYPE = "hiepdong.checkpoint+json"
+WITNESS_TYPE = "hiepdong.witness+json"
+HOP_TYPE = "hiepdong.hop+json"
+REQUEST_TYPE = "hiepdong.request+json"
+BUNDLE_TYPE = "hiepdong.bundle+json"
+JOINT_TYPES = {"regulation": "hiepdong.regulation+json", "account": "hiepdong.account+json"}
 
 
 class BadSignature(DomainError):
@@ -66,6 +79,31 @@ def new_key(secret: str) -> NewKey:
     return NewKey(kid, key.as_dict(private=False), base64.b64encode(sealed).decode())
 
 
+def seal(text: str, *, name: str, secret: str) -> str:
+    """Encrypt a short private text under the node's secret, bound to its name."""
+    nonce = os.urandom(12)
+    return base64.b64encode(nonce + AESGCM(_wrapping_key(secret)).encrypt(nonce, text.encode(), name.encode())).decode()
+
+
+def unseal(sealed: str, *, name: str, secret: str) -> str:
+    """Return what `seal` closed.
+
+    Raises:
+        KeyUnreadable: another secret or another name.
+    """
+    try:
+        raw = base64.b64decode(sealed)
+        return AESGCM(_wrapping_key(secret)).decrypt(raw[:12], raw[12:], name.encode()).decode()
+    except (InvalidTag, ValueError) as error:
+        raise KeyUnreadable from error
+
+
+def new_age_identity(secret: str) -> tuple[str, str]:
+    """Return a fresh age recipient (age1…) and its identity, sealed under the node's secret for `unseal(name=recipient)`."""
+    identity, recipient = new_stream_key()
+    return recipient, seal(identity, name=recipient, secret=secret)
+
+
 @lru_cache(maxsize=512)
 def _open(kid: str, private_encrypted: str, secret: str) -> OKPKey:
     try:
@@ -89,34 +127,213 @@ def verify(signed: bytes, *, public_jwk: dict[str, Any], kid: str, typ: str) -> 
     Raises:
         BadSignature: says what does not fit.
     """
+    header = header_of(signed)
+    if header["kid"] != kid or header["typ"] != typ:
+        raise BadSignature(what="kid, typ")
     try:
-        key = OKPKey.import_key(public_jwk)
-        found = jws.deserialize_compact(signed, key, algorithms=[ALGORITHM])
+        found = jws.deserialize_compact(signed, _public(kid, public_jwk["x"]), algorithms=[ALGORITHM])
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise BadSignature(what=type(error).__name__) from error
-    header = found.headers()
-    if header.get("kid") != kid or header.get("typ") != typ:
-        raise BadSignature(what="kid, typ")
-    if jws_canonical(signed) != signed:
-        raise BadSignature(what="base64url")
     return bytes(found.payload or b"")
+
+
+@lru_cache(maxsize=2048)
+def _public(kid: str, x: str) -> OKPKey:
+    key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": x})
+    if key.thumbprint() != kid:
+        raise BadSignature(what="kid")
+    return key
+
+
+def thumbprint_of(public_jwk: Mapping[str, Any]) -> str:
+    """Return the RFC 7638 thumbprint of an Ed25519 public key.
+
+    Raises:
+        BadSignature: it is no such key, or holds more than the public half.
+    """
+    if set(public_jwk) - {"kty", "crv", "x", "kid"} or public_jwk.get("kty") != "OKP" or public_jwk.get("crv") != "Ed25519":
+        raise BadSignature(what="jwk")
+    try:
+        return str(OKPKey.import_key({k: public_jwk[k] for k in ("kty", "crv", "x")}).thumbprint())
+    except (JoseError, ValueError, TypeError, KeyError) as error:
+        raise BadSignature(what="jwk") from error
+
+
+def header_of(signed: bytes) -> dict[str, str]:
+    """Return the header of a JWS in compact form, unverified but strict: exactly alg (Ed25519), kid and typ.
+
+    Raises:
+        BadSignature: says what is not so; nothing is guessed.
+    """
+    try:
+        if jws_canonical(signed) != signed or signed.count(b".") != 2:
+            raise BadSignature(what="base64url")
+        header = json.loads(_raw(signed.split(b".", 1)[0]), object_pairs_hook=each_once)
+    except (ValueError, UnicodeDecodeError, RecursionError) as error:
+        raise BadSignature(what="header") from error
+    if not isinstance(header, dict) or not all(isinstance(v, str) for v in header.values()):
+        raise BadSignature(what="header")
+    if header.get("alg") != ALGORITHM:
+        raise BadSignature(what=f"alg {str(header.get('alg'))[:20]}")
+    if set(header) != {"alg", "kid", "typ"}:
+        raise BadSignature(what="header")
+    return header
+
+
+def claims_of(signed: bytes) -> dict[str, Any]:
+    """Return the payload as JSON, unverified: to find out whose key is to be asked.
+
+    Raises:
+        BadSignature: it is no JSON object, or a member stands in it twice.
+    """
+    try:
+        found = json.loads(payload_of(signed), object_pairs_hook=each_once)
+    except (ValueError, UnicodeDecodeError, RecursionError, IndexError) as error:
+        raise BadSignature(what="payload") from error
+    if not isinstance(found, dict):
+        raise BadSignature(what="payload")
+    return found
+
+
+def _raw(part: bytes) -> bytes:
+    return base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
 
 
 def jws_canonical(signed: bytes) -> bytes:
     """Return the one canonical base64url form of the three parts; a changed padding bit is a changed byte."""
     parts = []
     for part in signed.split(b"."):
-        raw = base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
-        parts.append(base64.urlsafe_b64encode(raw).rstrip(b"="))
+        parts.append(base64.urlsafe_b64encode(_raw(part)).rstrip(b"="))
     return b".".join(parts)
 
 
 def payload_of(signed: bytes) -> bytes:
     """Return the payload without verifying; only for bytes this node verified when it stored them."""
-    part = signed.split(b".")[1]
-    return base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
+    return _raw(signed.split(b".")[1])
 
 
 def digest_of(signed: bytes) -> str:
     """Return the SHA-256 of the signed bytes, hex."""
     return hashlib.sha256(signed).hexdigest()
+
+
+# --- files encrypted with age (age-encryption.org/v1) ----------------------------------------------------------------
+
+
+class NotOpened(DomainError):
+    """The encrypted file is for another key, or this is not its passphrase."""
+
+    code = "exchange.not_opened"
+    message = gettext_noop("The file cannot be opened with this passphrase or key.")
+    hint = gettext_noop("Take the passphrase or the key of the day when it was made; or its first lines were altered.")
+
+
+class SealBroken(DomainError):
+    """The encrypted bytes end early or are not those that were written."""
+
+    code = "exchange.seal_broken"
+    message = gettext_noop("The encrypted file is cut off or was altered.")
+    hint = gettext_noop("Take another copy of it; nothing of this one is used.")
+
+
+class NoRecipient(DomainError):
+    """What was given is no age key."""
+
+    code = "exchange.no_recipient"
+    message = gettext_noop("This is no key of the form %(form)s.")
+    hint = gettext_noop("Copy the key whole: one word in one line, without spaces.")
+
+
+class _Side:
+    """One side of a stream as pyrage wants it; keeps the error of our own side, which pyrage would replace by its own."""
+
+    def __init__(self, side: Any) -> None:
+        self._side = side
+        self.error: BaseException | None = None
+
+    def _do(self, work: Any, *given: Any) -> Any:
+        try:
+            return work(*given)
+        except BaseException as error:
+            self.error = error
+            raise
+
+    def read(self, size: int = -1) -> bytes:
+        return self._do(self._side.read, size)
+
+    def write(self, data: bytes) -> int:
+        self._do(self._side.write, data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back here; the caller flushes its own file."""
+
+
+def new_stream_key() -> tuple[str, str]:
+    """Return a fresh X25519 pair: the identity (AGE-SECRET-KEY-1…), which opens, and the recipient (age1…), which closes."""
+    identity = x25519.Identity.generate()
+    return str(identity), str(identity.to_public())
+
+
+def encrypt_stream(source: Any, target: Any, *, recipient: str) -> None:
+    """Read `source` to its end and write it encrypted to `target`, in memory of some pieces of 64 KiB.
+
+    An error of reading or writing is raised as it is.
+
+    Raises:
+        NoRecipient: `recipient` is no age1….
+    """
+    try:
+        to = x25519.Recipient.from_str(recipient.strip())
+    except pyrage.RecipientError as error:
+        raise NoRecipient(form="age1…") from error
+    reader, writer = _Side(source), _Side(target)
+    try:
+        pyrage.encrypt_io(reader, writer, [to])
+    except Exception as error:
+        raise reader.error or writer.error or error from error
+
+
+def decrypt_stream(source: Any, target: Any, *, identity: str) -> None:
+    """Write to `target` what `source` holds; every piece is genuine, but only a return says that nothing is missing.
+
+    Raises:
+        NoRecipient: `identity` is no AGE-SECRET-KEY-1….
+        NotOpened, SealBroken: as they say.
+    """
+    try:
+        own = x25519.Identity.from_str(identity.strip())
+    except pyrage.IdentityError as error:
+        raise NoRecipient(form="AGE-SECRET-KEY-1…") from error
+    reader, writer = _Side(source), _Side(target)
+    try:
+        pyrage.decrypt_io(reader, writer, [own])
+    except Exception as error:
+        if mine := reader.error or writer.error:
+            raise mine from error
+        raise _refusal(error) from error
+
+
+def _refusal(error: Exception) -> DomainError:
+    wrong = ("No matching keys", "Decryption failed")
+    return NotOpened() if isinstance(error, pyrage.DecryptError) and str(error).startswith(wrong) else SealBroken()
+
+
+def encrypt_with_passphrase(data: bytes, passphrase: str) -> bytes:
+    """Return a few bytes encrypted under a passphrase (scrypt, about a second), as lines of text.
+
+    The library does this only in memory: for a long file, close it to a fresh key and close that key with this.
+    """
+    return bytes(pyrage.passphrase.encrypt(data, passphrase, armored=True))
+
+
+def decrypt_with_passphrase(data: bytes, passphrase: str) -> bytes:
+    """Return what `encrypt_with_passphrase` closed.
+
+    Raises:
+        NotOpened, SealBroken: as they say.
+    """
+    try:
+        return bytes(pyrage.passphrase.decrypt(data, passphrase))
+    except pyrage.DecryptError as error:
+        raise _refusal(error) from error

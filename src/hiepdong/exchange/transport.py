@@ -1,22 +1,67 @@
-"""How a dispatch gets to its addressees. Inside one node: at once. Other nodes come later, behind the same Protocol."""
+"""How two nodes speak: one Protocol, whatever the line. A bundle is no transport: it goes one way at a time."""
 
-from datetime import datetime
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
-from .models import Addressee, Dispatch
+from hiepdong.kernel.errors import DomainError, gettext_noop
+
+
+class Unreachable(DomainError):
+    """The other node did not answer, or not as a node: tried again after a pause, nothing is lost."""
+
+    code = "exchange.unreachable"
+    message = gettext_noop("The node %(name)s cannot be reached: %(why)s.")
+    hint = gettext_noop("What waits is sent when the line is back; in urgent cases carry a bundle on a USB stick.")
+
+    retry_after_s: int | None = None
+
+
+class PeerRefused(DomainError):
+    """The other node answered that it does not take this."""
+
+    code = "exchange.peer_refused"
+    message = gettext_noop("The node %(name)s refuses: %(code)s %(detail)s.")
+    hint = gettext_noop("Speak with the administrator of the other node.")
+
+    retry_after_s: int | None = None
 
 
 class Transport(Protocol):
-    """Carries signed bytes to an organisation; returns the addressees it reached, with the moment of arrival."""
+    """One line to one peer. Every method answers what the far end of `answering.py` returned for this node.
 
-    def carry(self, dispatch: Dispatch, addressees: list[Addressee], *, at: datetime) -> list[tuple[Addressee, datetime]]:
-        """Deliver; what is not returned stays in the outbox and is tried again."""
+    Raises, all of them: `Unreachable`, `PeerRefused`.
+    """
+
+    way: str  # "https", "memory": written beside what came this way
+
+    def hello(self, said: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Greet; returns the greeting of the other side."""
         ...
 
+    def push(self, items: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Give items; returns held_through, results, wanted."""
+        ...
 
-class LocalTransport:
-    """Every organisation of this node has its inbox here: arrival is the commit itself."""
+    def pull(self, *, after: int, limit: int) -> Mapping[str, Any]:
+        """Ask for items after a position; returns items, sent_through, wanted."""
+        ...
 
-    def carry(self, dispatch: Dispatch, addressees: list[Addressee], *, at: datetime) -> list[tuple[Addressee, datetime]]:
-        """Reach everyone, at the moment of sending."""
-        return [(addressee, at) for addressee in addressees]
+    def held(self, through: int) -> Mapping[str, Any]:
+        """Say up to where everything of the other side is held here."""
+        ...
+
+    def echo(self, *, after: int, limit: int) -> Mapping[str, Any]:
+        """Ask for our own items that the other side holds, after a position of ours."""
+        ...
+
+    def fetch(self, digest: str, *, start: int) -> Iterator[bytes]:
+        """Yield the bytes of a file of the other side, from a byte on."""
+        ...
+
+    def offered(self, digest: str) -> int:
+        """Return how many bytes of a file of ours the other side has."""
+        ...
+
+    def put(self, digest: str, piece: bytes, *, start: int, size: int) -> int:
+        """Give a piece of a file; returns how many bytes the other side has now."""
+        ...

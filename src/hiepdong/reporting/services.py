@@ -68,7 +68,8 @@ def _family(about: set[int]) -> set[int]:
         known |= fresh
         # Two look-ups by key: one question with OR reads every paper of the node, each time, where the planner guesses wrong.
         found = set(Dispatch.objects.filter(replaces__in=fresh).values_list("pk", flat=True))
-        found |= set(Dispatch.objects.filter(pk__in=fresh, replaces__isnull=False).values_list("replaces", flat=True))
+        earlier = Dispatch.objects.filter(pk__in=fresh).values_list("replaces", flat=True)
+        found |= {pk for pk in earlier if pk is not None}
         found |= _told_twice(fresh)
         fresh = found - known
     return known

@@ -142,7 +142,7 @@ class World:
                 sequence=before + 1,
                 sent_at=sent_at,
                 arrived_at=sent_at,
-                withdrawal=kind == "withdrawal",
+                apart=kind == "withdrawal",
             )
         facts = {"withdraws": str(withdraws.uuid)} if withdraws else {}
         return made, record("exchange.dispatch.sent", subject=made, actor=None, at=sent_at, facts=facts)

@@ -8,6 +8,7 @@ from django.urls import reverse
 from hiepdong.documents.models import File
 from hiepdong.documents.services import keep_file, path_of
 from hiepdong.exchange import queries, services, signing
+from hiepdong.exchange.keys import ensure_key
 from hiepdong.exchange.models import Addressee, Attachment, Dispatch, Receipt, SigningKey
 from support.make import SENT_AT, entered, notice, send
 
@@ -90,7 +91,7 @@ def test_recipients_and_files_that_were_not_signed_are_not_called_genuine(world)
 
 def test_a_paper_signed_anew_with_the_key_of_another_body_is_not_genuine(world):
     sent = paper(world)
-    foreign = services.ensure_key(organisation=world.district, actor=None, at=SENT_AT)
+    foreign = ensure_key(organisation=world.district, actor=None, at=SENT_AT)
     from django.conf import settings
 
     signed = signing.sign(

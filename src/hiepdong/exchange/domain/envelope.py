@@ -17,7 +17,8 @@ from hiepdong.kernel.errors import DomainError, gettext_noop
 
 FORMAT = "hiepdong.dispatch/1"
 RECEIPT_FORMAT = "hiepdong.receipt/1"
-KINDS = ("report", "nil_report", "notice", "withdrawal")
+SERVICE_KINDS = ("directory", "regulation", "account")  # what nodes tell each other for the sake of the exchange
+KINDS = ("report", "nil_report", "notice", "withdrawal", *SERVICE_KINDS)
 URGENCIES = ("ordinary", "urgent", "very_urgent", "immediate")
 LONGEST_SUBJECT = 300
 LONGEST_TEXT = 100_000
@@ -110,6 +111,18 @@ def as_json(content: Content) -> dict[str, Any]:
     return dict(_nfc({**content.extra, **known}))
 
 
+def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; a member that stands twice would be read differently by two programs.
+
+    Raises:
+        ValueError: a member stands twice.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a member stands twice in one object")
+    return found
+
+
 def canonical(value: Mapping[str, Any]) -> bytes:
     """Return canonical JSON bytes (RFC 8785)."""
     try:
@@ -160,7 +173,7 @@ def read_content(payload: bytes) -> Content:
         InvalidContent: the bytes are not a dispatch of this format.
     """
     try:
-        data = json.loads(payload)
+        data = json.loads(payload, object_pairs_hook=each_once)
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise InvalidContent(path="format", found=str(data.get("format"))[:60], accepted=FORMAT)
         known = set(as_json(_EMPTY))

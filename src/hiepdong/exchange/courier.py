@@ -1,0 +1,179 @@
+"""One round with one peer over a line: greet, recover if need be, give, take, files both ways. Cut, it goes on next time."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F, Q
+
+from hiepdong.documents.models import File
+from hiepdong.documents.services import is_on_disk, path_of
+from hiepdong.journal.services import record
+from hiepdong.kernel.errors import DomainError, NotFound
+
+from . import answering, files, intake, links, outbox, recovery
+from .domain.links import InvalidItem, pause_after, read_item
+from .models import Node, Peer
+from .transport import PeerRefused, Transport, Unreachable
+
+AT_ONCE = 200  # items in one request
+MOST_FILES_A_ROUND = 200
+
+
+@dataclass(slots=True)
+class Round:
+    """What one round did."""
+
+    sent: int = 0
+    taken: int = 0
+    files_out: int = 0
+    files_in: int = 0
+    recovered: int = 0
+
+
+def due_peers(at: datetime) -> list[Peer]:
+    """Return linked peers with an address whose next try has come."""
+    found = Peer.objects.filter(state=Peer.State.LINKED, via__isnull=True).exclude(address="")
+    return list(
+        found.filter(Q(next_try_at__isnull=True) | Q(next_try_at__lte=at)).order_by(F("next_try_at").asc(nulls_first=True))
+    )
+
+
+def run(*, peer_id: int, transport: Transport, clock: Callable[[], datetime]) -> Round:
+    """Do one round. `clock` is asked for the moment of each step, since a round may be long.
+
+    Raises:
+        Unreachable, PeerRefused, InvalidItem: the pause before the next try was noted.
+    """
+    done = Round()
+    try:
+        _round(peer_id, transport, clock, done)
+    except DomainError as error:
+        _failed(peer_id, error, clock())
+        raise
+    Peer.objects.filter(pk=peer_id).update(failures=0, next_try_at=None, last_error="", reached_at=clock())
+    return done
+
+
+def _failed(peer_id: int, error: DomainError, at: datetime) -> None:
+    peer = links.peer_for(peer_id)
+    failures = peer.failures + 1
+    pause = pause_after(failures, random.random())  # noqa: S311 - spreads tries, protects nothing
+    told = getattr(error, "retry_after_s", None)
+    if told:
+        pause = max(pause, type(pause)(seconds=min(told, 3600)))
+    Peer.objects.filter(pk=peer_id).update(failures=failures, next_try_at=at + pause, last_error=f"{error.code}: {error}"[:300])
+
+
+def _round(peer_id: int, transport: Transport, clock: Callable[[], datetime], done: Round) -> None:
+    peer = answering.open_peer(peer_id)
+    answer = transport.hello(answering.greeting(peer, at=clock()))
+    peer = answering.take_greeting(peer_id=peer_id, said=answer, at=clock())
+    if Node.objects.filter(state=Node.State.RECOVERING).exists():
+        done.recovered = _recover(peer_id, transport, clock)
+    wanted_there = _give(peer_id, transport, clock, done)
+    wanted_there |= _take(peer_id, transport, clock, done)
+    _fetch(peer_id, transport, clock, done)
+    _offer(peer_id, transport, wanted_there, done)
+
+
+def _recover(peer_id: int, transport: Transport, clock: Callable[[], datetime]) -> int:
+    back = 0
+    while True:
+        after = links.peer_for(peer_id).sent_through
+        items = [read_item(i, "echo") for i in _listed(transport.echo(after=after, limit=AT_ONCE), "items")]
+        if not items:
+            break
+        back += recovery.take_back(peer_id=peer_id, items=items, at=clock())
+        if links.peer_for(peer_id).sent_through <= after:
+            break  # nothing new: it repeats itself
+    recovery.peer_recovered(peer_id=peer_id, at=clock())
+    return back
+
+
+def _give(peer_id: int, transport: Transport, clock: Callable[[], datetime], done: Round) -> set[str]:
+    wanted: set[str] = set()
+    while True:
+        peer = links.peer_for(peer_id)
+        items = outbox.items_after(peer, peer.confirmed_through, limit=AT_ONCE)
+        if not items:
+            return wanted
+        answer = transport.push([i.as_json() for i in items])
+        through = answer.get("held_through")
+        if not isinstance(through, int) or isinstance(through, bool):
+            raise InvalidItem(path="held_through", found=str(through)[:40], accepted="0, 1, 2 …")
+        results = [r for r in _listed(answer, "results") if isinstance(r, Mapping) and isinstance(r.get("position"), int)]
+        peer = intake.confirmed(peer_id=peer_id, held_through=through, outcomes=results, at=clock())
+        wanted |= {str(w) for w in _listed(answer, "wanted")}
+        done.sent += len(items)
+        if peer.confirmed_through < items[0].position:
+            refused = PeerRefused(name=peer.name, code="held_through", detail=str(through))
+            raise refused
+
+
+def _take(peer_id: int, transport: Transport, clock: Callable[[], datetime], done: Round) -> set[str]:
+    wanted: set[str] = set()
+    while True:
+        before = links.peer_for(peer_id).held_through
+        answer = transport.pull(after=before, limit=AT_ONCE)
+        wanted |= {str(w) for w in _listed(answer, "wanted")}
+        items = [read_item(i) for i in _listed(answer, "items")]
+        if not items:
+            return wanted
+        taken = intake.take_in(peer_id=peer_id, items=items, way=transport.way, at=clock())
+        done.taken += sum(not o.duplicate for o in taken.outcomes)
+        transport.held(taken.held_through)
+        if taken.held_through <= before:
+            return wanted  # what it gives does not continue what is held: named as missing, asked for again next time
+
+
+def _listed(answer: Mapping[str, Any], name: str) -> list[Any]:
+    found = answer.get(name, [])
+    if not isinstance(found, list) or len(found) > 1000:
+        raise InvalidItem(path=name, found=type(found).__name__, accepted="[…], ≤ 1000")
+    return found
+
+
+def _fetch(peer_id: int, transport: Transport, clock: Callable[[], datetime], done: Round) -> None:
+    peer = links.peer_for(peer_id)
+    for digest in intake.wanted_files(peer, limit=MOST_FILES_A_ROUND):
+        file = File.objects.get(digest=digest)
+        try:
+            pieces = transport.fetch(digest, start=files.gathered(file, peer))
+            files.gather_all(file, peer, pieces, at=clock())
+        except (PeerRefused, NotFound):
+            continue  # it is not there yet either
+        except (files.FileWrong, files.PieceUnusable) as error:
+            links.note_incident(peer=peer, code=error.code, facts={"digest": digest}, at=clock())
+            continue
+        file.refresh_from_db()
+        done.files_in += file.kept
+
+
+def _offer(peer_id: int, transport: Transport, wanted: set[str], done: Round) -> None:
+    for digest in sorted(wanted)[:MOST_FILES_A_ROUND]:
+        try:
+            file = answering.file_for(peer_id=peer_id, digest=digest)
+        except NotFound:
+            continue  # it asks for what no paper of ours names: it gets nothing, not even a no
+        if not is_on_disk(file):
+            continue
+        have = transport.offered(digest)
+        with path_of(digest).open("rb") as source:
+            while have < file.size:
+                source.seek(have)
+                now = transport.put(digest, source.read(files.PIECE), start=have, size=file.size)
+                if now <= have:
+                    break
+                have = now
+        done.files_out += have >= file.size
+
+
+def note_silence(*, peer: Peer, at: datetime) -> None:
+    """Write down that a peer was not heard for long; the caller judges how long that is."""
+    record("exchange.peer.silent", subject=peer, actor=None, at=at, name=peer.name)
+
+
+__all__ = ["Round", "Unreachable", "due_peers", "note_silence", "run"]

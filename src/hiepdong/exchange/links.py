@@ -1,0 +1,640 @@
+"""Who this node is, which nodes it is linked with, whose keys it trusts. Nothing of another node is taken before a link.
+
+Writes are services: keyword-only, one transaction, one journal entry. `actor` is a node administrator's seat, or None for a
+command typed on the server.
+"""
+
+import json
+import secrets
+import uuid
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from hiepdong.accounts.domain.permissions import Action
+from hiepdong.accounts.models import Seat
+from hiepdong.accounts.queries import require
+from hiepdong.journal.services import record
+from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
+from hiepdong.kernel.text import nfc
+from hiepdong.organisations import services as organisations_services
+from hiepdong.organisations.models import Organisation
+
+from . import outbox, signing
+from .domain.envelope import canonical, instant
+from .domain.links import ItemKind, pair_number
+from .keys import ensure_key, make_key
+from .models import LinkIncident, Node, NodeKey, Peer, Residence, SigningKey
+
+INVITATION_FORMAT = "hiepdong.invitation/1"
+KEY_FORMAT = "hiepdong.key/1"
+INVITATION_DAYS = 30
+LARGEST_INVITATION = 4 * 1024 * 1024
+
+
+class NodeNotFounded(DomainError):
+    """This node has no identity yet, so it cannot speak with others."""
+
+    code = "exchange.node_not_founded"
+    message = gettext_noop("This node has no identity of its own yet.")
+    hint = gettext_noop("Found it first: hiepdong node found --name NAME --speaker ORGANISATION")
+
+
+class NodeAlreadyFounded(DomainError):
+    """The identity of a node is made once."""
+
+    code = "exchange.node_already_founded"
+    message = gettext_noop("This node was founded before, as %(name)s.")
+    hint = gettext_noop("An identity is kept for ever; change the address or the speaker with hiepdong node set.")
+
+
+class NodeRecovering(DomainError):
+    """A node restored from a backup may have given out numbers that it does not know of."""
+
+    code = "exchange.node_recovering"
+    message = gettext_noop("This node was restored from a backup and first asks the linked nodes what it had sent.")
+    hint = gettext_noop(
+        "Wait until each linked node has answered, or carry a bundle from it; the link page shows who is missing. "
+        "Drafts can be written meanwhile."
+    )
+
+
+class InvitationUnusable(DomainError):
+    """An invitation is damaged, too old, our own, or claims what it may not."""
+
+    code = "exchange.invitation_unusable"
+    message = gettext_noop("The invitation cannot be used: %(why)s.")
+    hint = gettext_noop("Ask the administrator of the other node for a fresh one.")
+
+
+class PairNumberDiffers(DomainError):
+    """The number that was read out is not the one computed here: somebody may have changed an invitation on its way."""
+
+    code = "exchange.pair_number_differs"
+    message = gettext_noop("The number is not the same on both sides.")
+    hint = gettext_noop("Do not link. Exchange the invitations again by another way, and compare again by telephone.")
+
+
+class ClaimedTwice(DomainError):
+    """Two nodes cannot both be the home of one organisation."""
+
+    code = "exchange.claimed_twice"
+    message = gettext_noop("The other node names organisations whose home is elsewhere: %(names)s.")
+    hint = gettext_noop("Settle who hosts them; release one here with hiepdong node release KEY, then accept again.")
+
+
+class NotAtHome(DomainError):
+    """The organisation lives at another node, where its key is."""
+
+    code = "exchange.not_at_home"
+    message = gettext_noop("%(name)s has its home at another node; only that node signs for it.")
+    hint = gettext_noop("Sign in at that node.")
+
+
+def node_or_none() -> Node | None:
+    """Return this node's identity, or None while it stands alone."""
+    return Node.objects.select_related("speaker").first()
+
+
+def this_node() -> Node:
+    """Return this node's identity.
+
+    Raises:
+        NodeNotFounded: it has none yet.
+    """
+    node = node_or_none()
+    if node is None:
+        raise NodeNotFounded
+    return node
+
+
+def node_key(at: datetime) -> NodeKey:
+    """Return the key with which this node signs."""
+    found = NodeKey.objects.filter(peer__isnull=True, revoked_at__isnull=True).exclude(valid_until__lte=at)
+    key = found.order_by("-valid_from", "-id").first()
+    if key is None:
+        raise NodeNotFounded
+    return key
+
+
+def sign_as_node(payload: Mapping[str, Any], *, typ: str, at: datetime) -> bytes:
+    """Sign a document in the name of this node."""
+    key = node_key(at)
+    return signing.sign(
+        canonical(payload), kid=key.kid, private_encrypted=key.private_encrypted, secret=settings.SECRET_KEY, typ=typ
+    )
+
+
+def verified_of_peer(document: bytes, *, typ: str, peer: Peer | None = None) -> tuple[dict[str, Any], Peer]:
+    """Return what a linked node signed, and which node it is.
+
+    Raises:
+        BadSignature: the signature is false, or of no node that is linked (or not of `peer`).
+    """
+    header = signing.header_of(document)
+    found = NodeKey.objects.filter(kid=header["kid"], peer__isnull=False, revoked_at__isnull=True).select_related("peer")
+    key = (found.filter(peer=peer) if peer is not None else found).first()
+    if key is None or key.peer is None:
+        raise signing.BadSignature(what="kid")
+    signing.verify(document, public_jwk=key.public_jwk, kid=key.kid, typ=typ)
+    return signing.claims_of(document), key.peer
+
+
+def _manages(actor: Seat | None) -> None:
+    if actor is not None:
+        require(actor, Action.MANAGE_NODE)
+
+
+@transaction.atomic
+def found_node(
+    *, name: str, speaker: Organisation, at_home: Collection[Organisation], address: str = "", actor: Seat | None, at: datetime
+) -> Node:
+    """Give this node its identity: a name, keys of its own, the organisations whose home it is (the speaker is one)."""
+    _manages(actor)
+    earlier = node_or_none()
+    if earlier is not None:
+        raise NodeAlreadyFounded(name=earlier.name)
+    fresh = signing.new_key(settings.SECRET_KEY)
+    recipient, identity = signing.new_age_identity(settings.SECRET_KEY)
+    node = Node.objects.create(
+        node_id=uuid.uuid4(),
+        name=nfc(name.strip())[:120],
+        speaker=speaker,
+        address=address,
+        incarnation=secrets.token_hex(8),
+        age_recipient=recipient,
+        age_identity_encrypted=identity,
+        made_at=at,
+    )
+    NodeKey.objects.create(kid=fresh.kid, public_jwk=fresh.public_jwk, private_encrypted=fresh.private_encrypted, valid_from=at)
+    Residence.objects.bulk_create(
+        Residence(organisation=o, peer=None, since=at) for o in {o.pk: o for o in [*at_home, speaker]}.values()
+    )
+    record("exchange.node.founded", subject=node, actor=actor, at=at, name=node.name, facts={"node": str(node.node_id)})
+    return node
+
+
+@transaction.atomic
+def take_home(*, organisation: Organisation, actor: Seat | None, at: datetime) -> None:
+    """Make this node the home of one more organisation, unless another node is."""
+    _manages(actor)
+    this_node()
+    found = Residence.objects.filter(organisation=organisation).first()
+    if found is not None and found.peer_id is not None:
+        raise ClaimedTwice(names=organisation.name)
+    if found is None:
+        Residence.objects.create(organisation=organisation, peer=None, since=at)
+        record("exchange.home.taken", subject=organisation, actor=actor, at=at, name=organisation.name)
+
+
+@transaction.atomic
+def release_home(*, organisation: Organisation, actor: Seat | None, at: datetime) -> None:
+    """Let an organisation go, so that another node can be its home. Its keys here sign nothing more; its papers stay."""
+    _manages(actor)
+    this_node()
+    Residence.objects.filter(organisation=organisation, peer__isnull=True).delete()
+    SigningKey.objects.filter(organisation=organisation, valid_until__isnull=True).update(valid_until=at)
+    record("exchange.home.released", subject=organisation, actor=actor, at=at, name=organisation.name)
+
+
+def homes_of(organisation_ids: Iterable[int]) -> dict[int, int | None]:
+    """Return where organisations live: the number of a peer, or 0 for here, or None for nobody known.
+
+    A node without an identity is the home of all.
+    """
+    ids = set(organisation_ids)
+    if node_or_none() is None:
+        return dict.fromkeys(ids, 0)
+    known = dict(Residence.objects.filter(organisation__in=ids).values_list("organisation", "peer"))
+    return {i: (known[i] or 0) if i in known else None for i in ids}
+
+
+def is_at_home(organisation_id: int) -> bool:
+    """Say whether this node signs for the organisation."""
+    return homes_of([organisation_id])[organisation_id] == 0
+
+
+# --- invitations -----------------------------------------------------------------------------------------------------------
+
+
+def directory_of(organisations: Iterable[Organisation]) -> dict[str, Any]:
+    """Return what other nodes must know of organisations: who they are, for which territory, with which keys."""
+    rows = list(
+        Organisation.objects.filter(pk__in=[o.pk for o in organisations])
+        .prefetch_related("superiors__superior", "responsibilities__unit", "signing_keys")
+        .order_by("key")
+    )
+    bodies, keys = [], []
+    for o in rows:
+        superior = next((s.superior.key for s in o.superiors.all() if s.valid_until is None), "")
+        bodies.append(
+            {
+                "key": o.key,
+                "kind": o.kind,
+                "name": o.name,
+                "short_name": o.short_name,
+                "notation": o.notation,
+                "place": o.place,
+                "valid_from": o.valid_from.isoformat(),
+                "valid_until": o.valid_until.isoformat() if o.valid_until else None,
+                "superior": superior,
+                "territory": sorted(
+                    f"{r.unit.level}:{r.unit.code}" for r in o.responsibilities.all() if r.valid_from == o.valid_from
+                ),
+                "source": o.source,
+                "verified": o.verified,
+            }
+        )
+        keys += [
+            {
+                "owner": o.key,
+                "jwk": {k: key.public_jwk[k] for k in ("crv", "kty", "x")},
+                "valid_from": instant(key.valid_from),
+                "valid_until": instant(key.valid_until) if key.valid_until else None,
+            }
+            for key in o.signing_keys.all()
+            if key.private_encrypted and key.revoked_at is None
+        ]
+    return {"organisations": bodies, "keys": keys}
+
+
+def at_home() -> list[Organisation]:
+    """Return the organisations whose home this node is, by their names."""
+    return list(Organisation.objects.filter(residence__isnull=False, residence__peer__isnull=True).order_by("name_sort"))
+
+
+@transaction.atomic
+def make_invitation(*, tls: Collection[str] = (), actor: Seat | None, at: datetime) -> bytes:
+    """Return a signed invitation of this node, good for 30 days; every organisation at home gets its key now."""
+    _manages(actor)
+    node = this_node()
+    homes = at_home()
+    for organisation in homes:
+        ensure_key(organisation=organisation, actor=actor, at=at)
+    key = node_key(at)
+    payload = {
+        "format": INVITATION_FORMAT,
+        "node": {
+            "id": str(node.node_id),
+            "name": node.name,
+            "jwk": {k: key.public_jwk[k] for k in ("crv", "kty", "x")},
+        },
+        "speaker": node.speaker.key if node.speaker else "",
+        "address": node.address,
+        "tls": sorted(tls),
+        "age": node.age_recipient,
+        "protocol": [1],
+        **directory_of(homes),
+        "made_at": instant(at),
+        "expires_at": instant(at + timedelta(days=INVITATION_DAYS)),
+    }
+    record("exchange.invitation.made", subject=node, actor=actor, at=at, name=node.name)
+    return sign_as_node(payload, typ=signing.INVITATION_TYPE, at=at)
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An invitation whose signature fits its own key; who gave it is for people to find out."""
+
+    document: bytes
+    node_id: uuid.UUID
+    name: str
+    kid: str
+    jwk: Mapping[str, Any]
+    speaker: str
+    address: str
+    tls: tuple[str, ...]
+    age: str
+    directory: Mapping[str, Any]
+    made_at: datetime
+    expires_at: datetime
+
+
+def read_invitation(document: bytes) -> Invitation:
+    """Return what an invitation says.
+
+    Raises:
+        InvitationUnusable: damaged, or not of this format.
+    """
+    document = document.strip()
+    if len(document) > LARGEST_INVITATION:
+        raise InvitationUnusable(why=f"> {LARGEST_INVITATION} bytes")
+    try:
+        claims = signing.claims_of(document)
+        if claims.get("format") != INVITATION_FORMAT:
+            raise InvitationUnusable(why=f"format {str(claims.get('format'))[:40]}")
+        node = claims["node"]
+        kid = signing.thumbprint_of(node["jwk"])
+        signing.verify(document, public_jwk=node["jwk"], kid=kid, typ=signing.INVITATION_TYPE)
+        address = str(claims["address"])
+        _check_address(address)
+        return Invitation(
+            document=document,
+            node_id=uuid.UUID(node["id"]),
+            name=nfc(str(node["name"]))[:120],
+            kid=kid,
+            jwk={k: node["jwk"][k] for k in ("crv", "kty", "x")},
+            speaker=str(claims["speaker"]),
+            address=address,
+            tls=tuple(str(t) for t in claims["tls"]),
+            age=str(claims["age"])[:100],
+            directory={"organisations": list(claims["organisations"]), "keys": list(claims["keys"])},
+            made_at=datetime.fromisoformat(claims["made_at"]),
+            expires_at=datetime.fromisoformat(claims["expires_at"]),
+        )
+    except (signing.BadSignature, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise InvitationUnusable(why=str(error)[:120] or type(error).__name__) from error
+
+
+def _check_address(address: str) -> None:
+    local = ("http://127.0.0.1", "http://localhost", "http://[::1]")
+    if address and (len(address) > 200 or not address.startswith(("https://", *local))):
+        raise InvitationUnusable(why=f"address {address[:80]}")
+
+
+def number_with(invitation_kid: str, at: datetime) -> str:
+    """Return the pair number of this node and the node with that key."""
+    return pair_number(node_key(at).kid, invitation_kid)
+
+
+@transaction.atomic
+def accept_invitation(*, document: bytes, actor: Seat | None, at: datetime) -> Peer:
+    """Keep an invitation and show the number to compare; nothing of that node is taken yet. Harmless again.
+
+    Raises:
+        InvitationUnusable: damaged, expired, our own, or of a node known by another key.
+    """
+    _manages(actor)
+    node = this_node()
+    invitation = read_invitation(document)
+    if invitation.node_id == node.node_id:
+        raise InvitationUnusable(why="it is this node's own")
+    if at > invitation.expires_at:
+        raise InvitationUnusable(why=f"expired on {instant(invitation.expires_at)}")
+    peer = Peer.objects.select_for_update(of=("self",)).filter(node_id=invitation.node_id).first()
+    owner = NodeKey.objects.filter(kid=invitation.kid).first()
+    if owner is not None and (peer is None or owner.peer_id != peer.pk):
+        raise InvitationUnusable(why="its key belongs to another node")
+    if peer is not None and peer.state in {Peer.State.LINKED, Peer.State.PAUSED}:
+        if owner is None:
+            raise InvitationUnusable(why="this node is linked already, with another key")
+        return peer
+    if peer is None:
+        peer = Peer.objects.create(node_id=invitation.node_id, name=invitation.name, invitation=invitation.document)
+    NodeKey.objects.filter(peer=peer).exclude(kid=invitation.kid).update(revoked_at=at)
+    peer.name, peer.invitation, peer.state = invitation.name, invitation.document, Peer.State.INVITED
+    peer.address, peer.tls, peer.age_recipient = invitation.address, list(invitation.tls), invitation.age
+    peer.save()
+    if owner is None:
+        NodeKey.objects.create(peer=peer, kid=invitation.kid, public_jwk=invitation.jwk, valid_from=invitation.made_at)
+    record("exchange.peer.invited", subject=peer, actor=actor, at=at, name=peer.name, facts={"kid": invitation.kid})
+    return peer
+
+
+@transaction.atomic
+def confirm_peer(*, peer_id: int, number: str, actor: Seat | None, at: datetime) -> Peer:
+    """Link with a node whose number was compared by another way; its organisations and keys are taken from now on.
+
+    `number` is what the other side read out; spaces do not matter.
+
+    Raises:
+        PairNumberDiffers, ClaimedTwice: nothing was changed.
+    """
+    _manages(actor)
+    peer = peer_for(peer_id, for_update=True)
+    if peer.state == Peer.State.LINKED:
+        return peer
+    invitation = read_invitation(bytes(peer.invitation))
+    if "".join(number.split()) != "".join(number_with(invitation.kid, at).split()):
+        raise PairNumberDiffers
+    peer.state, peer.linked_at = Peer.State.LINKED, at
+    peer.save(update_fields=["state", "linked_at"])
+    take_directory(peer=peer, directory=invitation.directory, at=at)
+    peer.speaker = Organisation.objects.filter(key=invitation.speaker, residence__peer=peer).first()
+    if peer.speaker is None:
+        raise InvitationUnusable(why=f"speaker {invitation.speaker[:80]}")
+    peer.save(update_fields=["speaker"])
+    outbox.enqueue_waiting(peer=peer, at=at)
+    record("exchange.peer.linked", subject=peer, actor=actor, at=at, name=peer.name, facts={"kid": invitation.kid})
+    return peer
+
+
+def take_directory(*, peer: Peer, directory: Mapping[str, Any], at: datetime) -> list[str]:
+    """Take over which organisations live at a peer and with which keys; returns what became known, as `waits_for` words.
+
+    It adds. An organisation that lives here or at a third node is refused, and so is a new key for an organisation that has
+    one already: that needs a key statement signed by the key before.
+
+    Raises:
+        ClaimedTwice, InvalidFile, InvitationUnusable.
+    """
+    bodies = directory.get("organisations", [])
+    keys_named = [str(b["key"]) for b in bodies]
+    known = {o.key: o for o in Organisation.objects.filter(key__in=keys_named)}
+    homes = homes_of(o.pk for o in known.values())
+    taken = sorted(o.name for o in known.values() if homes[o.pk] not in {None, peer.pk})
+    if taken:
+        raise ClaimedTwice(names=", ".join(taken))
+    fresh = [b for b in bodies if b["key"] not in known]
+    if fresh:
+        organisations_services.load_organisations(file_bytes=_toml_of(fresh), name=f"{peer.name}: directory", actor=None, at=at)
+        known |= {o.key: o for o in Organisation.objects.filter(key__in=keys_named)}
+    Residence.objects.bulk_create(
+        (Residence(organisation=o, peer=peer, since=at) for o in known.values() if homes.get(o.pk) is None),
+        ignore_conflicts=True,
+    )
+    words = [f"organisation:{b['key']}" for b in fresh]
+    for row in directory.get("keys", []):
+        owner = known.get(str(row["owner"])) or Organisation.objects.filter(key=row["owner"], residence__peer=peer).first()
+        if owner is None:
+            raise InvitationUnusable(why=f"key of {str(row['owner'])[:80]}")
+        kid = signing.thumbprint_of(row["jwk"])
+        if SigningKey.objects.filter(kid=kid).exclude(organisation=owner).exists():
+            raise InvitationUnusable(why=f"key {kid[:16]} belongs to another")
+        if SigningKey.objects.filter(organisation=owner).exclude(kid=kid).filter(revoked_at__isnull=True).exists():
+            if not SigningKey.objects.filter(kid=kid).exists():
+                note_incident(peer=peer, code="exchange.key_without_continuity", facts={"owner": owner.key, "kid": kid}, at=at)
+            continue
+        SigningKey.objects.get_or_create(
+            kid=kid,
+            defaults={
+                "organisation": owner,
+                "public_jwk": {k: row["jwk"][k] for k in ("crv", "kty", "x")},
+                "private_encrypted": "",
+                "valid_from": datetime.fromisoformat(row["valid_from"]),
+                "valid_until": datetime.fromisoformat(row["valid_until"]) if row.get("valid_until") else None,
+            },
+        )
+        words.append(f"key:{kid}")
+    return words
+
+
+def _toml_of(bodies: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return the bodies as an organisations file, so that they pass the same check as one that a person wrote."""
+    lines = ['format = "hiepdong.organisations/1"']
+    for b in bodies:
+        lines.append("[[organisation]]")
+        for name in ("key", "kind", "name", "short_name", "notation", "place", "superior", "source"):
+            if b.get(name):
+                lines.append(f"{name} = {json.dumps(str(b[name]), ensure_ascii=False)}")
+        for name in ("valid_from", "valid_until"):
+            if b.get(name):
+                lines.append(f"{name} = {datetime.fromisoformat(str(b[name])).date().isoformat()}")
+        lines.append(f"territory = {json.dumps([str(t) for t in b.get('territory', [])])}")
+        lines.append(f"verified = {'true' if b.get('verified') is True else 'false'}")
+    return ("\n".join(lines) + "\n").encode()
+
+
+def peer_for(peer_id: int, *, for_update: bool = False) -> Peer:
+    """Return a peer, or raise `NotFound`."""
+    found = Peer.objects.select_for_update(of=("self",)) if for_update else Peer.objects.select_related("speaker")
+    peer = found.filter(pk=peer_id).first()
+    if peer is None:
+        raise NotFound
+    return peer
+
+
+@transaction.atomic
+def set_state(*, peer_id: int, state: str, actor: Seat | None, at: datetime) -> Peer:
+    """Pause a link, take it up again, or end it. What waits stays; an ended link is taken up by a fresh invitation only."""
+    _manages(actor)
+    peer = peer_for(peer_id, for_update=True)
+    allowed = {("linked", "paused"), ("paused", "linked"), ("linked", "ended"), ("paused", "ended"), ("invited", "ended")}
+    if (str(peer.state), state) in allowed:
+        peer.state = state
+        peer.save(update_fields=["state"])
+        record(f"exchange.peer.{state}", subject=peer, actor=actor, at=at, name=peer.name)
+    return peer
+
+
+def note_incident(*, peer: Peer, code: str, facts: Mapping[str, Any], at: datetime) -> LinkIncident:
+    """Write down something on a link that must not happen; the same thing again is not written twice."""
+    same = LinkIncident.objects.filter(peer=peer, code=code, facts=dict(facts), seen_at__isnull=True).first()
+    if same is not None:
+        return same
+    found = LinkIncident.objects.create(peer=peer, code=code, facts=dict(facts), at=at)
+    record("exchange.link.disturbed", subject=peer, actor=None, at=at, name=peer.name, facts={"code": code, **facts})
+    return found
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------------
+
+
+def _key_statement(*, node: Node, action: str, owner: str, kid: str, at: datetime, **more: Any) -> dict[str, Any]:
+    blank = {"jwk": None, "valid_from": None, "valid_until": None, "replaces": "", "reason": ""}
+    head = {"format": KEY_FORMAT, "owner": owner, "node": str(node.node_id), "action": action, "kid": kid, "at": instant(at)}
+    return blank | head | more
+
+
+@transaction.atomic
+def rotate_key(*, organisation: Organisation, actor: Seat | None, at: datetime) -> SigningKey:
+    """Give an organisation at home a new key; the key before it signs the statement, and every linked node gets it."""
+    _manages(actor)
+    node = this_node()
+    old = ensure_key(organisation=organisation, actor=actor, at=at)
+    new = make_key(organisation=organisation, actor=actor, at=at)
+    statement = _key_statement(
+        node=node,
+        action="add",
+        owner=organisation.key,
+        kid=new.kid,
+        at=at,
+        jwk={k: new.public_jwk[k] for k in ("crv", "kty", "x")},
+        valid_from=instant(at),
+        valid_until=instant(new.valid_until) if new.valid_until else None,
+        replaces=old.kid,
+    )
+    document = signing.sign(
+        canonical(statement),
+        kid=old.kid,
+        private_encrypted=old.private_encrypted,
+        secret=settings.SECRET_KEY,
+        typ=signing.KEY_TYPE,
+    )
+    old.valid_until = at
+    old.save(update_fields=["valid_until"])
+    outbox.enqueue_everywhere(kind=ItemKind.KEY, document=document, at=at)
+    facts = {"old": old.kid, "new": new.kid}
+    record("exchange.key.rotated", subject=new, actor=actor, at=at, name=organisation.name, facts=facts)
+    return new
+
+
+@transaction.atomic
+def revoke_key(*, kid: str, reason: str, actor: Seat | None, at: datetime) -> SigningKey:
+    """Revoke a key of an organisation at home: what others do not hold yet under it will be refused. A new key is made.
+
+    The node vouches for the revocation and for the key after it; the other side compares the new key by telephone.
+    """
+    _manages(actor)
+    node = this_node()
+    key = SigningKey.objects.select_for_update(of=("self",)).select_related("organisation").filter(kid=kid).first()
+    if key is None or not key.private_encrypted:
+        raise NotFound
+    if key.revoked_at is None:
+        key.revoked_at, key.revoked_because = at, nfc(reason.strip())[:300]
+        key.save(update_fields=["revoked_at", "revoked_because"])
+        owner = key.organisation.key
+        statement = _key_statement(node=node, action="revoke", owner=owner, kid=kid, at=at, reason=key.revoked_because)
+        revoked = sign_as_node(statement, typ=signing.KEY_TYPE, at=at)
+        outbox.enqueue_everywhere(kind=ItemKind.KEY, document=revoked, at=at)
+        new = make_key(organisation=key.organisation, actor=actor, at=at)
+        statement = _key_statement(
+            node=node,
+            action="add",
+            owner=owner,
+            kid=new.kid,
+            at=at,
+            jwk={k: new.public_jwk[k] for k in ("crv", "kty", "x")},
+            valid_from=instant(at),
+            valid_until=instant(new.valid_until) if new.valid_until else None,
+            replaces=kid,
+        )
+        added = sign_as_node(statement, typ=signing.KEY_TYPE, at=at)
+        outbox.enqueue_everywhere(kind=ItemKind.KEY, document=added, at=at)
+        record("exchange.key.revoked", subject=key, actor=actor, at=at, name=key.organisation.name, facts={"new": new.kid})
+    return key
+
+
+# --- restored from a backup ------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def mark_restored(*, at: datetime) -> None:
+    """Say that this node's data came from a backup: it asks its peers what it had sent before it sends again."""
+    node = node_or_none()
+    if node is None:
+        return
+    node.incarnation, node.restored_at = secrets.token_hex(8), at
+    node.state = Node.State.RECOVERING if Peer.objects.filter(state=Peer.State.LINKED).exists() else Node.State.NORMAL
+    node.save(update_fields=["incarnation", "restored_at", "state"])
+    Peer.objects.filter(state=Peer.State.LINKED).update(recovered_at=None)
+    record("exchange.node.restored", subject=node, actor=None, at=at, name=node.name)
+
+
+def refuse_while_recovering() -> None:
+    """Raise `NodeRecovering` while this node may not give out numbers."""
+    node = node_or_none()
+    if node is not None and node.state == Node.State.RECOVERING:
+        raise NodeRecovering
+
+
+@transaction.atomic
+def end_recovery(*, actor: Seat | None, at: datetime, forced: bool = False) -> bool:
+    """End the recovery when every linked peer has told what it holds, or by a person's decision, with a record."""
+    if forced:
+        _manages(actor)
+    node = Node.objects.select_for_update(of=("self",)).filter(state=Node.State.RECOVERING).first()
+    if node is None:
+        return False
+    missing = list(Peer.objects.filter(state=Peer.State.LINKED, recovered_at__isnull=True).values_list("name", flat=True))
+    if missing and not forced:
+        return False
+    node.state = Node.State.NORMAL
+    node.save(update_fields=["state"])
+    facts = {"forced": forced, "without": missing}
+    record("exchange.node.recovered", subject=node, actor=actor, at=at, name=node.name, facts=facts)
+    return True

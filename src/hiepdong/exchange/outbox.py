@@ -1,0 +1,139 @@
+"""What waits for other nodes: each item in its place, kept until the other side says that it holds it.
+
+Called inside the transaction that makes the item, so that a paper and its place on the way are committed together or not
+at all. A peer's row is locked while places are given out: no hole, no double.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from django.db.models import Exists, OuterRef, Prefetch
+
+from . import signing
+from .domain.links import Item
+from .models import Addressee, Attachment, Dispatch, Parcel, Peer, Receipt, Residence
+
+OPEN = (Peer.State.LINKED, Peer.State.PAUSED)
+
+
+def _route(peer: Peer) -> int:
+    """Return the peer that is spoken to: the node itself, or the one that relays for it."""
+    return peer.via_id or peer.pk
+
+
+def place(parcels: Mapping[int, Sequence[Parcel]]) -> None:
+    """Give parcels their positions, by the peer they go to (locked in the order of their numbers), and store them."""
+    rows: list[Parcel] = []
+    for peer in Peer.objects.select_for_update(of=("self",)).filter(pk__in=parcels).order_by("pk"):
+        for parcel in parcels[peer.pk]:
+            peer.sent_through += 1
+            parcel.peer, parcel.position = peer, peer.sent_through
+            rows.append(parcel)
+        peer.save(update_fields=["sent_through"])
+    Parcel.objects.bulk_create(rows, batch_size=1000)
+
+
+def enqueue_dispatches(dispatches: Iterable[tuple[Dispatch, Iterable[int]]], *, at: datetime) -> None:
+    """Put papers on their way: (dispatch, organisations that it is addressed to). Once per node, however many live there."""
+    listed = [(d, set(ids)) for d, ids in dispatches]
+    homes = _peers_of({i for _, ids in listed for i in ids})
+    parcels: dict[int, list[Parcel]] = defaultdict(list)
+    for dispatch, ids in listed:
+        for route in sorted({_route(homes[i]) for i in ids if i in homes}):
+            parcels[route].append(Parcel(kind="dispatch", digest=dispatch.digest, dispatch=dispatch, made_at=at))
+    if parcels:
+        place(parcels)
+
+
+def enqueue_receipts(receipts: Iterable[tuple[Receipt, int]], *, at: datetime) -> None:
+    """Put receipts on their way to the node of the sender: (receipt, organisation that sent the paper)."""
+    listed = list(receipts)
+    homes = _peers_of({sender for _, sender in listed})
+    parcels: dict[int, list[Parcel]] = defaultdict(list)
+    for receipt, sender in listed:
+        if sender in homes:
+            parcel = Parcel(kind="receipt", digest=receipt.digest, receipt=receipt, made_at=at)
+            parcels[_route(homes[sender])].append(parcel)
+    if parcels:
+        place(parcels)
+
+
+def _peers_of(organisation_ids: set[int]) -> dict[int, Peer]:
+    rows = Residence.objects.filter(organisation__in=organisation_ids, peer__state__in=OPEN).select_related("peer")
+    return {r.organisation_id: r.peer for r in rows if r.peer is not None}
+
+
+def enqueue_document(*, peer: Peer, kind: str, document: bytes, at: datetime, hops: Sequence[str] = ()) -> None:
+    """Put a signed document that is no row of ours on its way to one peer; what is on its way already is not doubled."""
+    digest = signing.digest_of(document)
+    route = _route(peer)
+    if not Parcel.objects.filter(peer_id=route, digest=digest).exists():
+        place({route: [Parcel(kind=kind, digest=digest, document=document, hops=list(hops), made_at=at)]})
+
+
+def enqueue_everywhere(*, kind: str, document: bytes, at: datetime) -> None:
+    """Put a signed document on its way to every linked peer."""
+    digest = signing.digest_of(document)
+    peers = Peer.objects.filter(state__in=OPEN).values_list("pk", flat=True)
+    parcels = {pk: [Parcel(kind=kind, digest=digest, document=document, made_at=at)] for pk in peers}
+    if parcels:
+        place(parcels)
+
+
+def enqueue_waiting(*, peer: Peer, at: datetime) -> int:
+    """Put papers on their way that were written to organisations of a peer before it was linked; returns how many."""
+    under_way = Parcel.objects.filter(dispatch=OuterRef("dispatch"), peer_id=_route(peer))
+    waiting = Addressee.objects.filter(organisation__residence__peer=peer, arrived_at__isnull=True)
+    waiting = waiting.filter(~Exists(under_way)).select_related("dispatch").order_by("dispatch_id")
+    local = waiting.exclude(dispatch__sender__residence__peer__isnull=False)
+    rows = {a.dispatch_id: a.dispatch for a in local.iterator(chunk_size=500)}
+    if rows:
+        place({_route(peer): [Parcel(kind="dispatch", digest=d.digest, dispatch=d, made_at=at) for d in rows.values()]})
+    return len(rows)
+
+
+def items_after(peer: Peer, after: int, *, limit: int, most_bytes: int = 4 * 1024 * 1024) -> list[Item]:
+    """Return what is to be carried to a peer after a position, in order: the bytes as they were signed.
+
+    At most `limit` items and about `most_bytes`, but always one.
+    """
+    rows = (
+        Parcel.objects.filter(peer=peer, position__gt=after)
+        .order_by("position")
+        .select_related("dispatch", "receipt")
+        .only("position", "kind", "document", "hops", "dispatch__signed", "receipt__signed")[:limit]
+    )
+    found: list[Item] = []
+    size = 0
+    for row in rows:
+        document = bytes(document_of(row))
+        size += len(document)
+        if found and size > most_bytes:
+            break
+        found.append(Item(row.position, row.kind, document, tuple(row.hops)))
+    return found
+
+
+def document_of(parcel: Parcel) -> bytes:
+    """Return the signed bytes of a parcel."""
+    if parcel.dispatch is not None:
+        return bytes(parcel.dispatch.signed)
+    if parcel.receipt is not None:
+        return bytes(parcel.receipt.signed)
+    return bytes(parcel.document or b"")
+
+
+def files_for(peer: Peer, *, after: int, through: int) -> list[Attachment]:
+    """Return the attachments of the papers in a stretch of positions, each file once, in the order of their first paper."""
+    rows = (
+        Dispatch.objects.filter(parcels__peer=peer, parcels__position__gt=after, parcels__position__lte=through)
+        .order_by("parcels__position")
+        .prefetch_related(Prefetch("attachments", Attachment.objects.select_related("file")))
+        .defer("signed")
+    )
+    found: dict[int, Attachment] = {}
+    for dispatch in rows.iterator(chunk_size=500):
+        for attachment in dispatch.attachments.all():
+            found.setdefault(attachment.file_id, attachment)
+    return list(found.values())
