@@ -10,5 +10,6 @@ from hiepdong.reporting import services as reporting
 Reaction = Callable[[Entry, datetime], None]
 REACTIONS: dict[str, list[Reaction]] = {
     "exchange.dispatch.sent": [duties.discharge_by_dispatch, reporting.read_figures],
+    "exchange.dispatch.received": [duties.discharge_by_dispatch, reporting.read_figures],
     "exchange.dispatch.returned": [duties.reopen_by_return, reporting.supersede_figures],
 }
