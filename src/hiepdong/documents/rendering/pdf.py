@@ -41,18 +41,29 @@ def render_pdf(document: Document) -> bytes:
     Raises:
         FontsMissing: the font files are not there.
     """
+    parts = {"blocks": [_block(b) for b in document.blocks], "annexes": [_block(b) for b in document.annexes]}
+    data = asdict(document) | parts | {"look": _look(document), "subject_lines": unbroken_end(document.subject)}
+    return typeset(TEMPLATE, data)
+
+
+def typeset(template: Path, data: dict[str, Any]) -> bytes:
+    """Return what a Typst template makes of the data, as PDF.
+
+    The template reads the data from `sys.inputs.data` as JSON; the font of the papers is there.
+
+    Raises:
+        FontsMissing: the font files are not there.
+    """
     folder = Path(settings.HIEPDONG_ASSETS) / FONT_FOLDER
     if not any(folder.rglob("*.ttf")):
         raise FontsMissing(folder=str(folder))
-    parts = {"blocks": [_block(b) for b in document.blocks], "annexes": [_block(b) for b in document.annexes]}
-    data = _clean(asdict(document) | parts | {"look": _look(document), "subject_lines": unbroken_end(document.subject)})
     return bytes(
         typst.compile(
-            TEMPLATE,
+            template,
             format="pdf",
             font_paths=[folder],
             ignore_system_fonts=True,
-            sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
+            sys_inputs={"data": json.dumps(_clean(data), ensure_ascii=False)},
         )
     )
 
