@@ -140,9 +140,24 @@ def verify(signed: bytes, *, public_jwk: dict[str, Any], kid: str, typ: str) -> 
 @lru_cache(maxsize=2048)
 def _public(kid: str, x: str) -> OKPKey:
     key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": x})
-    if key.thumbprint() != kid:
+    if key.thumbprint() != kid or _proves_nothing(x):
         raise BadSignature(what="kid")
     return key
+
+
+# y of the points of small order, little endian: one signature of such a key fits many contents (protocol.md, section 1).
+_SMALL_ORDER = {
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+}
+
+
+def _proves_nothing(x: str) -> bool:
+    y = int.from_bytes(_raw(x.encode("ascii")), "little") & ((1 << 255) - 1)
+    return y >= 2**255 - 19 or y.to_bytes(32, "little").hex() in _SMALL_ORDER
 
 
 def thumbprint_of(public_jwk: Mapping[str, Any]) -> str:
@@ -154,8 +169,10 @@ def thumbprint_of(public_jwk: Mapping[str, Any]) -> str:
     if set(public_jwk) - {"kty", "crv", "x", "kid"} or public_jwk.get("kty") != "OKP" or public_jwk.get("crv") != "Ed25519":
         raise BadSignature(what="jwk")
     try:
+        if _proves_nothing(public_jwk["x"]):
+            raise BadSignature(what="jwk")
         return str(OKPKey.import_key({k: public_jwk[k] for k in ("kty", "crv", "x")}).thumbprint())
-    except (JoseError, ValueError, TypeError, KeyError) as error:
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadSignature(what="jwk") from error
 
 
@@ -168,7 +185,7 @@ def header_of(signed: bytes) -> dict[str, str]:
     try:
         if jws_canonical(signed) != signed or signed.count(b".") != 2:
             raise BadSignature(what="base64url")
-        header = json.loads(_raw(signed.split(b".", 1)[0]), object_pairs_hook=each_once)
+        header = json.loads(_raw(signed.split(b".", 1)[0]).decode("utf-8"), object_pairs_hook=each_once)
     except (ValueError, UnicodeDecodeError, RecursionError) as error:
         raise BadSignature(what="header") from error
     if not isinstance(header, dict) or not all(isinstance(v, str) for v in header.values()):
@@ -187,12 +204,17 @@ def claims_of(signed: bytes) -> dict[str, Any]:
         BadSignature: it is no JSON object, or a member stands in it twice.
     """
     try:
-        found = json.loads(payload_of(signed), object_pairs_hook=each_once)
+        # Decoded here: of bytes json.loads would also take UTF-16 or a byte order mark, which other readers refuse.
+        found = json.loads(payload_of(signed).decode("utf-8"), object_pairs_hook=each_once, parse_constant=_no_number)
     except (ValueError, UnicodeDecodeError, RecursionError, IndexError) as error:
         raise BadSignature(what="payload") from error
     if not isinstance(found, dict):
         raise BadSignature(what="payload")
     return found
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(word)
 
 
 def _raw(part: bytes) -> bytes:
