@@ -281,7 +281,7 @@ class ZipWriter:
         What shrinks to less than a hundredth is stored as it is: a reader takes a zip that unpacks to more than 200 times
         its size for a bomb, and a report of a hundred thousand blanks is none.
         """
-        packer = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+        packer = zlib.compressobj(4, zlib.DEFLATED, -zlib.MAX_WBITS)
         packed = packer.compress(data) + packer.flush()
         method = DEFLATED if len(packed) < len(data) <= 100 * len(packed) else STORED
         packed = packed if method == DEFLATED else data
