@@ -7,7 +7,7 @@ comes, or by a person, with a record); refused, with a code, and kept as evidenc
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,14 +22,16 @@ from hiepdong.documents.models import File
 from hiepdong.journal.models import Entry
 from hiepdong.journal.services import entry, record, record_many
 from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
+from hiepdong.kernel.moments import local_day
 from hiepdong.kernel.text import nfc
 from hiepdong.organisations.models import Organisation
 
-from . import links, outbox, recovery, signing
+from . import links, outbox, recovery, sharing_policy, signing
 from .domain.classified import ClassifiedContent, file_name_bears_mark, refuse_classified
 from .domain.dispatch import State, contradicts
 from .domain.envelope import FORMAT, RECEIPT_FORMAT, Content, InvalidContent, instant, read_content
 from .domain.links import ArrivalState, Item, ItemKind, held_through
+from .domain.sharing import HERE, share
 from .keys import KeyRing
 from .models import (
     Addressee,
@@ -166,6 +168,7 @@ class _Intake:
         self.entries: list[Entry] = []
         self.receipts: list[tuple[Receipt, int]] = []
         self.released: set[str] = set()
+        self.given: dict[str, list[bytes]] = defaultdict(list)  # receipts that were made in this transaction, by paper
         self.kids: set[str] = set()
         self.names: set[str] = set()
         self.claims: dict[int, Mapping[str, Any]] = {}
@@ -206,7 +209,10 @@ class _Intake:
                 again.append(known)
         self.judge(fresh)
         self.finish()
-        given = self._receipts_given([a.subject for a in (*again, *fresh) if a.kind == ItemKind.DISPATCH and a.subject])
+        known_before = [a.subject for a in (*again, *fresh) if a.kind == ItemKind.DISPATCH and a.subject]
+        given = self._receipts_given([u for u in known_before if u not in self.given]) | {
+            u: tuple(receipts) for u, receipts in self.given.items()
+        }
         for row in again:
             outcomes[row.position] = _outcome(row, given, duplicate=True)
         for row in fresh:
@@ -214,7 +220,9 @@ class _Intake:
         ordered = tuple(outcomes[i.position] for i in items)
         return Taken(self.peer.held_through, ordered, tuple(wanted_files(self.peer)))
 
-    def _receipts_given(self, uuids: Iterable[str]) -> dict[str, tuple[bytes, ...]]:
+    def _receipts_given(self, uuids: Sequence[str]) -> dict[str, tuple[bytes, ...]]:
+        if not uuids:
+            return {}
         found: dict[str, list[bytes]] = defaultdict(list)
         rows = Receipt.objects.filter(addressee__dispatch__uuid__in=set(uuids)).exclude(key__private_encrypted="")
         for subject, signed in rows.order_by("id").values_list("addressee__dispatch__uuid", "signed"):
@@ -227,8 +235,8 @@ class _Intake:
         for row in rows:
             self._judge_one(row)
         self._flush()
-        Arrival.objects.bulk_create([r for r in rows if r.pk is None], batch_size=1000)
         old = [r for r in rows if r.pk is not None]
+        Arrival.objects.bulk_create([r for r in rows if r.pk is None], batch_size=1000)
         if old:
             columns = ["state", "code", "waits_for", "subject", "document", "facts", "settled_at"]
             Arrival.objects.bulk_update(old, columns, batch_size=500)
@@ -283,7 +291,8 @@ class _Intake:
             for row in waiting.select_related("peer"):
                 self._again(row)
             self._flush()
-        outbox.enqueue_receipts(self.receipts, at=self.at)
+        if self.receipts:
+            outbox.enqueue_receipts(self.receipts, at=self.at, locked=self.peer)
         record_many(self.entries)
         self.receipts, self.entries = [], []
         ahead = Arrival.objects.filter(peer=self.peer, position__gt=self.peer.held_through).order_by("position")
@@ -334,7 +343,7 @@ class _Intake:
         if names:
             fresh = {o.key: o for o in Organisation.objects.filter(key__in=names)}
             self.bodies |= fresh
-            self.homes |= links.homes_of(o.pk for o in fresh.values())
+            self.homes |= links.homes_among([o.pk for o in fresh.values()])
 
     def _key_of(self, document: bytes) -> SigningKey:
         header = signing.header_of(document)
@@ -379,7 +388,29 @@ class _Intake:
             return
         self._check_classified(content)
         replaces, withdraws = (self._earlier(u, sender, forced=forced) for u in (content.replaces, content.withdraws))
-        self._hold_in_batch(row, document, content, key, replaces, withdraws)
+        narrowed = self._narrowed(sender, content, forced=forced)
+        if narrowed:
+            row.code, row.facts = "exchange.recipient_narrowed", {"narrowed": narrowed}
+        self._hold_in_batch(row, document, content, key, replaces, withdraws, narrowed)
+
+    def _narrowed(self, sender: Organisation, content: Content, *, forced: bool) -> dict[str, str]:
+        """Return which recipients here do not get a paper although it names them: key -> reason.
+
+        The sender has narrowed already; what the regulation says here may be less.
+
+        Raises:
+            Refused: nobody here would get it.
+        """
+        if forced or sharing_policy.is_exempt(content.kind):
+            return {}
+        ours = {r.organisation: self._id_of(r.organisation) for r in content.recipients}
+        ours = {key: pk for key, pk in ours.items() if self.homes.get(pk) == HERE}
+        bound = sharing_policy.bound_among({(sender.pk, pk) for pk in ours.values()}, local_day(self.at))
+        shared = share(sender=sender.pk, recipients=ours.values(), homes=self.homes, bound=bound, judged_here=True)
+        if not shared.allowed:
+            raise Refused("exchange.nothing_to_share", sender=sender.key, recipients=", ".join(ours))
+        reasons = dict(shared.narrowed)
+        return {key: reasons[pk].value for key, pk in ours.items() if pk in reasons}
 
     def _id_of(self, organisation: str) -> int:
         found = self.bodies.get(organisation)
@@ -395,7 +426,7 @@ class _Intake:
         """Refuse papers of organisations that live here or elsewhere; a relay may bring those of others."""
         home = self.homes.get(sender.pk)
         if sender.pk not in self.homes:
-            self.homes |= links.homes_of([sender.pk])
+            self.homes |= links.homes_among([sender.pk])
             home = self.homes[sender.pk]
         if home == self.peer.pk:
             return
@@ -430,6 +461,7 @@ class _Intake:
         key: SigningKey,
         replaces: Dispatch | None,
         withdraws: Dispatch | None,
+        narrowed: Collection[str] = (),
     ) -> None:
         dispatch = dispatch_of(
             document=document,
@@ -442,7 +474,8 @@ class _Intake:
         )
         now = self.at.replace(microsecond=0)
         here = {r.organisation: now for r in content.recipients if self.homes.get(self._id_of(r.organisation)) == 0}
-        addressees = addressees_of(dispatch, content, self.bodies, here)
+        bodies = {k: o for k, o in self.bodies.items() if k not in narrowed}
+        addressees = addressees_of(dispatch, content, bodies, here)
         self.batch.dispatches.append(dispatch)
         self.batch.contents.append(content)
         self.batch.arrivals.append(row)
@@ -467,6 +500,8 @@ class _Intake:
         receipts = self._receipts_for(addressees)
         Receipt.objects.bulk_create(receipts, batch_size=1000)
         self.receipts += [(r, r.addressee.sender_id_copy) for r in receipts]
+        for r in receipts:
+            self.given[str(r.addressee.dispatch.uuid)].append(bytes(r.signed))
         index((d, c, batch.addressees[i]) for d, c, i in zip(dispatches, contents, good, strict=True))
         for d, c in zip(dispatches, contents, strict=True):
             self.here[str(d.uuid)] = d
@@ -812,7 +847,7 @@ def confirmed(*, peer_id: int, held_through: int, outcomes: Sequence[Mapping[str
     peer.reached_at = peer.heard_at = at
     peer.save(update_fields=["confirmed_through", "reached_at", "heard_at"])
     for outcome in outcomes:
-        if outcome.get("state") in {"held", "refused"}:
+        if outcome.get("state") in {"held", "refused"} or outcome.get("code"):
             said = f"{outcome['state']} {outcome.get('code', '')}"[:60]
             Parcel.objects.filter(peer=peer, position=int(outcome["position"])).update(outcome=said)
     return peer

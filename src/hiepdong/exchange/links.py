@@ -5,6 +5,7 @@ command typed on the server.
 """
 
 import json
+import re
 import secrets
 import uuid
 from collections.abc import Collection, Iterable, Mapping
@@ -77,6 +78,22 @@ class PairNumberDiffers(DomainError):
     code = "exchange.pair_number_differs"
     message = gettext_noop("The number is not the same on both sides.")
     hint = gettext_noop("Do not link. Exchange the invitations again by another way, and compare again by telephone.")
+
+
+class AddressUnusable(DomainError):
+    """An address at which other nodes could not reach this one."""
+
+    code = "exchange.address_unusable"
+    message = gettext_noop("%(found)s is no address of a node.")
+    hint = gettext_noop("Write https://NAME or https://NAME/FOLDER, or nothing where nobody can reach this node.")
+
+
+class CertificateUnusable(DomainError):
+    """What was given is no SHA-256 of a certificate."""
+
+    code = "exchange.certificate_unusable"
+    message = gettext_noop("%(found)s is no SHA-256 of a certificate.")
+    hint = gettext_noop("Give the 64 characters, or the certificate as a PEM file.")
 
 
 class ClaimedTwice(DomainError):
@@ -158,6 +175,11 @@ def found_node(
     earlier = node_or_none()
     if earlier is not None:
         raise NodeAlreadyFounded(name=earlier.name)
+    address = address.strip().rstrip("/")
+    try:
+        _check_address(address)
+    except ValueError as error:
+        raise AddressUnusable(found=address[:80]) from error
     fresh = signing.new_key(settings.SECRET_KEY)
     recipient, identity = signing.new_age_identity(settings.SECRET_KEY)
     node = Node.objects.create(
@@ -176,6 +198,62 @@ def found_node(
     )
     record("exchange.node.founded", subject=node, actor=actor, at=at, name=node.name, facts={"node": str(node.node_id)})
     return node
+
+
+@transaction.atomic
+def set_node(
+    *,
+    name: str | None = None,
+    address: str | None = None,
+    speaker: Organisation | None = None,
+    actor: Seat | None,
+    at: datetime,
+) -> Node:
+    """Change the node's name, address or speaker; what is None stays. Its identity and its keys never change here.
+
+    Raises:
+        AddressUnusable: others could not use it. NotAtHome: the speaker lives elsewhere.
+    """
+    _manages(actor)
+    node = this_node()
+    facts = {}
+    if name is not None and name.strip():
+        node.name = facts["name"] = nfc(name.strip())[:120]
+    if address is not None:
+        address = address.strip().rstrip("/")
+        try:
+            _check_address(address)
+        except ValueError as error:
+            raise AddressUnusable(found=address[:80]) from error
+        node.address = facts["address"] = address
+    if speaker is not None:
+        if not is_at_home(speaker.pk):
+            raise NotAtHome(name=speaker.name)
+        node.speaker, facts["speaker"] = speaker, speaker.key
+    if facts:
+        node.save(update_fields=["name", "address", "speaker"])
+        record("exchange.node.changed", subject=node, actor=actor, at=at, name=node.name, facts=facts)
+    return node
+
+
+@transaction.atomic
+def pin_certificates(*, peer_id: int, digests: Collection[str], actor: Seat | None, at: datetime) -> Peer:
+    """Set which certificates (SHA-256 of their DER bytes, hex) a node may show on the line; none: those of an authority.
+
+    Raises:
+        CertificateUnusable: one of them is no SHA-256.
+    """
+    _manages(actor)
+    peer = peer_for(peer_id, for_update=True)
+    wanted = sorted({d.replace(":", "").lower() for d in digests})
+    wrong = next((d for d in wanted if len(d) != 64 or set(d) - set("0123456789abcdef")), None)
+    if wrong is not None:
+        raise CertificateUnusable(found=wrong[:80])
+    if wanted != peer.tls:
+        peer.tls = wanted
+        peer.save(update_fields=["tls"])
+        record("exchange.peer.pinned", subject=peer, actor=actor, at=at, name=peer.name, facts={"tls": wanted})
+    return peer
 
 
 @transaction.atomic
@@ -209,6 +287,11 @@ def homes_of(organisation_ids: Iterable[int]) -> dict[int, int | None]:
     ids = set(organisation_ids)
     if node_or_none() is None:
         return dict.fromkeys(ids, 0)
+    return homes_among(ids)
+
+
+def homes_among(ids: Collection[int]) -> dict[int, int | None]:
+    """Return the same on a node that has an identity."""
     known = dict(Residence.objects.filter(organisation__in=ids).values_list("organisation", "peer"))
     return {i: (known[i] or 0) if i in known else None for i in ids}
 
@@ -350,10 +433,14 @@ def read_invitation(document: bytes) -> Invitation:
         raise InvitationUnusable(why=str(error)[:120] or type(error).__name__) from error
 
 
+LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/.*)?")
+
+
 def _check_address(address: str) -> None:
-    local = ("http://127.0.0.1", "http://localhost", "http://[::1]")
-    if address and (len(address) > 200 or not address.startswith(("https://", *local))):
-        raise InvitationUnusable(why=f"address {address[:80]}")
+    """Raise ValueError unless others can use it: https, or plain http on this very machine."""
+    secure = address.startswith("https://") and len(address) > len("https://")
+    if address and (len(address) > 200 or not (secure or LOOPBACK.fullmatch(address))):
+        raise ValueError(f"address {address[:80]}")
 
 
 def number_with(invitation_kid: str, at: datetime) -> str:
@@ -518,6 +605,24 @@ def note_incident(*, peer: Peer, code: str, facts: Mapping[str, Any], at: dateti
         return same
     found = LinkIncident.objects.create(peer=peer, code=code, facts=dict(facts), at=at)
     record("exchange.link.disturbed", subject=peer, actor=None, at=at, name=peer.name, facts={"code": code, **facts})
+    return found
+
+
+@transaction.atomic
+def see_incident(*, incident_id: int, actor: Seat | None, at: datetime) -> LinkIncident:
+    """Note that somebody looked at an incident; twice is harmless. It stays in the list for ever.
+
+    Raises:
+        NotFound: there is none.
+    """
+    _manages(actor)
+    found = LinkIncident.objects.select_for_update(of=("self",)).select_related("peer").filter(pk=incident_id).first()
+    if found is None:
+        raise NotFound
+    if found.seen_at is None:
+        found.seen_at, found.seen_by = at, actor.journal_name[:300] if actor is not None else "hiepdong"
+        found.save(update_fields=["seen_at", "seen_by"])
+        record("exchange.incident.seen", subject=found, actor=actor, at=at, name=found.peer.name, facts={"code": found.code})
     return found
 
 

@@ -22,10 +22,17 @@ def _route(peer: Peer) -> int:
     return peer.via_id or peer.pk
 
 
-def place(parcels: Mapping[int, Sequence[Parcel]]) -> None:
-    """Give parcels their positions, by the peer they go to (locked in the order of their numbers), and store them."""
+def place(parcels: Mapping[int, Sequence[Parcel]], *, locked: Peer | None = None) -> None:
+    """Give parcels their positions, by the peer they go to (locked in the order of their numbers), and store them.
+
+    `locked` is a peer whose row the caller has locked and holds as it stands; it is told its new mark.
+    """
     rows: list[Parcel] = []
-    for peer in Peer.objects.select_for_update(of=("self",)).filter(pk__in=parcels).order_by("pk"):
+    peers = [locked] if locked is not None and locked.pk in parcels else []
+    others = parcels.keys() - {p.pk for p in peers}
+    if others:
+        peers += Peer.objects.select_for_update(of=("self",)).filter(pk__in=others).order_by("pk")
+    for peer in peers:
         for parcel in parcels[peer.pk]:
             peer.sent_through += 1
             parcel.peer, parcel.position = peer, peer.sent_through
@@ -46,7 +53,7 @@ def enqueue_dispatches(dispatches: Iterable[tuple[Dispatch, Iterable[int]]], *, 
         place(parcels)
 
 
-def enqueue_receipts(receipts: Iterable[tuple[Receipt, int]], *, at: datetime) -> None:
+def enqueue_receipts(receipts: Iterable[tuple[Receipt, int]], *, at: datetime, locked: Peer | None = None) -> None:
     """Put receipts on their way to the node of the sender: (receipt, organisation that sent the paper)."""
     listed = list(receipts)
     homes = _peers_of({sender for _, sender in listed})
@@ -56,7 +63,7 @@ def enqueue_receipts(receipts: Iterable[tuple[Receipt, int]], *, at: datetime) -
             parcel = Parcel(kind="receipt", digest=receipt.digest, receipt=receipt, made_at=at)
             parcels[_route(homes[sender])].append(parcel)
     if parcels:
-        place(parcels)
+        place(parcels, locked=locked)
 
 
 def _peers_of(organisation_ids: set[int]) -> dict[int, Peer]:
@@ -70,6 +77,8 @@ def enqueue_document(*, peer: Peer, kind: str, document: bytes, at: datetime, ho
     route = _route(peer)
     if not Parcel.objects.filter(peer_id=route, digest=digest).exists():
         place({route: [Parcel(kind=kind, digest=digest, document=document, hops=list(hops), made_at=at)]})
+        if route == peer.pk:
+            peer.refresh_from_db(fields=["sent_through"])  # the caller may hold it locked and give places of its own
 
 
 def enqueue_everywhere(*, kind: str, document: bytes, at: datetime) -> None:

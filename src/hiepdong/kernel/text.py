@@ -23,7 +23,12 @@ def fold(text: str) -> str:
     'don bien phong nam can'
     """
     bare = unicodedata.normalize("NFD", text.replace("Đ", "D").replace("đ", "d"))
-    return " ".join("".join(c for c in bare if not unicodedata.combining(c)).lower().split())
+    if not bare.isascii():
+        if all(c.isascii() or unicodedata.combining(c) for c in set(bare)):
+            bare = bare.encode("ascii", "ignore").decode("ascii")  # the usual text: nothing but marks is beyond ASCII
+        else:
+            bare = "".join(c for c in bare if not unicodedata.combining(c))
+    return " ".join(bare.lower().split())
 
 
 def whole_number(text: str | None) -> int | None:
