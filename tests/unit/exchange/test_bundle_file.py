@@ -456,6 +456,9 @@ def test_a_stick_that_cannot_be_read_is_told_in_words(tmp_path, monkeypatch, goo
 
     monkeypatch.setattr(os, "pread", broken)
     assert refused(path, refusals.BundleUnreadable).facts["reason"] == os.strerror(errno.EIO)
+    if good < 0:
+        with pytest.raises(refusals.BundleUnreadable):
+            is_encrypted(path)
 
 
 # --- what zips can do and bundles may not -------------------------------------------------------------------------------------
