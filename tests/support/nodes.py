@@ -2,14 +2,24 @@
 
 with node: …           everything inside happens at that node
 node.line_to(other)    a Transport that calls the far end in memory
+
+A node's database is a copy of an empty, migrated one: a file, or on PostgreSQL a database made from a template. A test that
+runs on PostgreSQL can have nodes on SQLite beside it (`Node(…, vendor="sqlite")`); `two_nodes` makes one of each.
 """
 
+import fcntl
+import hashlib
 import itertools
 import json
+import os
 import shutil
+import sys
+import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +56,13 @@ class Clock:
 
 
 class Node:
-    """One node. Its database is a copy of an empty, migrated one (SQLite), or a database made from it (PostgreSQL)."""
+    """One node. Its database is a copy of an empty, migrated one (SQLite), or a database made from it (PostgreSQL).
 
-    def __init__(self, name: str, folder: Path, *, clock: Clock | None = None) -> None:
+    `durable` keeps the settings of a real node: every commit reaches the disk. Without it a commit survives a killed process
+    but not a power cut, and costs a tenth. `clock` may be shared by several nodes.
+    """
+
+    def __init__(self, name: str, folder: Path, *, clock: Clock | None = None, vendor: str = "", durable: bool = False) -> None:
         self.name = name
         self.folder = folder / name
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -57,25 +71,57 @@ class Node:
             "MEDIA_ROOT": str(self.folder / "files"),
             "SECRET_KEY": f"secret of {name}, fifty characters long, nothing else",
         }
-        self.database = _copy_of_empty(self.folder)
-        self._depth = 0
+        self.vendor = vendor or connection.vendor
+        _drop_others(folder)
+        if self.vendor == "sqlite":
+            self.database = str(self.folder / "node.sqlite3")
+            shutil.copyfile(_empty_file(), self.database)
+        else:
+            self.database = _database_from_template(folder)
+        self._settings = _settings_for(self.vendor, self.database, durable=durable)
+        self._open: dict[int, Any] = {}  # by thread
+        self._before: list[tuple[Any, Any, Any]] = []
+        weakref.finalize(self, _close, self._open)
 
     def __enter__(self) -> "Node":
-        if self._depth == 0:
-            self._before = connections.settings["default"]["NAME"], connections["default"]
-            connections.settings["default"]["NAME"] = self.database
-            connections["default"] = connections.create_connection("default")
-            self._override = override_settings(**self.settings)
-            self._override.enable()
-        self._depth += 1
+        before = connections.settings["default"], connections["default"]
+        if before[0] is self._settings and self._before:
+            self._before.append((*before, None))  # here already
+            return self
+        connections.settings["default"] = self._settings
+        me = threading.get_ident()
+        if me not in self._open:
+            self._open[me] = connections.create_connection("default")
+        connections["default"] = self._open[me]
+        override = override_settings(**self.settings)
+        override.enable()
+        self._before.append((*before, override))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._depth -= 1
-        if self._depth == 0:
-            connections["default"].close()
-            connections.settings["default"]["NAME"], connections["default"] = self._before
-            self._override.disable()
+        used, opened, override = self._before.pop()
+        if override is not None:
+            connections.settings["default"], connections["default"] = used, opened
+            override.disable()
+
+    def close(self) -> None:
+        """Close the connections; the next use opens fresh ones, as a process that was started again would."""
+        _close(self._open)
+
+    def copy_database(self, to: Path) -> Path:
+        """Copy the database as a backup would (SQLite)."""
+        with self, connections["default"].cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.close()
+        shutil.copyfile(self.database, to)
+        return to
+
+    def put_back(self, copy: Path) -> None:
+        """Put an older copy of the database in the place of the present one (SQLite). Nobody is told."""
+        self.close()
+        for tail in ("-wal", "-shm"):
+            Path(self.database + tail).unlink(missing_ok=True)
+        shutil.copyfile(copy, self.database)
 
     def found(self, *bodies: tuple[str, str, str]) -> "Node":
         """Make the node's bodies (key, kind, name), all at home here; the first one speaks for the node."""
@@ -129,44 +175,115 @@ class Node:
             }
 
 
-def _copy_of_empty(folder: Path) -> str:
-    if connection.vendor == "sqlite":
-        template = Path(settings.HIEPDONG_DATA) / f"empty-{_stamp()}.sqlite3"
-        file = folder / "node.sqlite3"
-        if not template.exists():
-            partial = template.with_suffix(f".{next(_number)}.{id(folder)}.partial")
-            with _only(str(partial)):
-                call_command("migrate", verbosity=0, interactive=False)
-                with connections["default"].cursor() as cursor:
-                    cursor.execute("pragma wal_checkpoint(truncate)")
-            partial.replace(template)
-        shutil.copyfile(template, file)
-        return str(file)
-    name = f"{connection.settings_dict['NAME']}_node_{next(_number)}"
-    with connections.create_connection("default") as _:
-        raise NotImplementedError(name)
+def _close(opened: dict[int, Any]) -> None:
+    for thread, wrapper in list(opened.items()):
+        del opened[thread]
+        if thread == threading.get_ident():
+            wrapper.close()
+        elif wrapper.connection is not None:
+            with suppress(Exception):  # a connection of a thread that is gone
+                wrapper.connection.close()
 
 
+def _settings_for(vendor: str, name: str, *, durable: bool = True) -> dict[str, Any]:
+    """Return database settings as a real node has them, for another database."""
+    if vendor == connection.vendor:
+        found = connections.settings["default"] | {"NAME": name}
+    else:
+        from hiepdong.config import settings as real
+
+        before, real.HIEPDONG_DATABASE_URL = real.HIEPDONG_DATABASE_URL, f"sqlite:///{name}"
+        try:
+            found = connections.configure_settings({"default": real._database()})["default"]
+        finally:
+            real.HIEPDONG_DATABASE_URL = before
+    if vendor == "sqlite" and not durable:
+        command = found["OPTIONS"]["init_command"].replace("synchronous=FULL", "synchronous=OFF")
+        found["OPTIONS"] = found["OPTIONS"] | {"init_command": command}
+    return found
+
+
+def _empty_file() -> Path:
+    """Return an empty, migrated SQLite file: made once for these migrations, whoever is first."""
+    template = Path(settings.HIEPDONG_DATA) / f"empty-{_stamp()}.sqlite3"
+    if not template.exists():
+        with template.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two processes of one run
+            if not template.exists():
+                partial = template.with_suffix(f".{os.getpid()}.partial")
+                partial.unlink(missing_ok=True)
+                with _only(_settings_for("sqlite", str(partial), durable=False)):
+                    call_command("migrate", verbosity=0, interactive=False)
+                    with connections["default"].cursor() as cursor:
+                        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                        cursor.execute("PRAGMA journal_mode=WAL")
+                partial.replace(template)
+    return template
+
+
+_made: dict[str, Path] = {}  # databases on PostgreSQL, and the folder of the test that made them
+
+
+def _server() -> Any:
+    """Return a cursor on the server itself, outside every transaction."""
+    return connection._nodb_cursor()
+
+
+def _database_from_template(folder: Path) -> str:
+    template = f"hiepdong_empty_{_stamp()}"
+    with _server() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(1941)")  # two processes of one run
+        try:
+            cursor.execute("SELECT datistemplate FROM pg_database WHERE datname = %s", [template])
+            found = cursor.fetchone()
+            if found is None or not found[0]:
+                cursor.execute(f"DROP DATABASE IF EXISTS {template} WITH (FORCE)")
+                cursor.execute(f"CREATE DATABASE {template} TEMPLATE template0")
+                with _only(_settings_for("postgresql", template)):
+                    call_command("migrate", verbosity=0, interactive=False)
+                cursor.execute(f"ALTER DATABASE {template} IS_TEMPLATE true ALLOW_CONNECTIONS false")
+            name = f"hiepdong_node_{os.getpid()}_{next(_number)}"
+            cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(1941)")
+    _made[name] = folder
+    return name
+
+
+def _drop_others(folder: Path) -> None:
+    """Drop the databases of the tests before this one in this process."""
+    old = [name for name, of in _made.items() if of != folder]
+    if old:
+        with _server() as cursor:
+            for name in old:
+                cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+                del _made[name]
+
+
+@cache
 def _stamp() -> str:
     """Return a word that changes with the migrations."""
     from django.db.migrations.loader import MigrationLoader
 
-    names = sorted(".".join(k) for k in MigrationLoader(None).disk_migrations)
-    import hashlib
-
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+    loader = MigrationLoader(None)
+    digest = hashlib.sha256()
+    for (app, name), migration in sorted(loader.disk_migrations.items()):
+        digest.update(f"{app}.{name}\n".encode())
+        if migration.__module__.startswith("hiepdong."):
+            digest.update(Path(str(sys.modules[migration.__module__].__file__)).read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @contextmanager
-def _only(name: str) -> Iterator[None]:
-    before = connections.settings["default"]["NAME"], connections["default"]
-    connections.settings["default"]["NAME"] = name
+def _only(config: dict[str, Any]) -> Iterator[None]:
+    before = connections.settings["default"], connections["default"]
+    connections.settings["default"] = config
     connections["default"] = connections.create_connection("default")
     try:
         yield
     finally:
         connections["default"].close()
-        connections.settings["default"]["NAME"], connections["default"] = before
+        connections.settings["default"], connections["default"] = before
 
 
 def link(*nodes: Node) -> None:
@@ -255,8 +372,8 @@ class MemoryLine:
 
 
 def two_nodes(folder: Path) -> tuple[Node, Node]:
-    """Return the Border Guard's node and the localities', linked."""
-    guard = Node("bien-phong", folder).found(
+    """Return the Border Guard's node and the localities', linked. On PostgreSQL the first is on SQLite all the same."""
+    guard = Node("bien-phong", folder, vendor="sqlite").found(
         ("t.dang-uy-bdbp", "border_guard_party", "Đảng ủy BĐBP tỉnh"), ("t.don-my-ly", "border_station", "Đồn Biên phòng Mỹ Lý")
     )
     local = Node("dia-phuong", folder).found(
