@@ -70,17 +70,23 @@ def take_greeting(*, peer_id: int, said: Mapping[str, Any], at: datetime) -> Pee
     """
     peer = links.peer_for(peer_id, for_update=True)
     incarnation, sent, held = recovery.read_greeting(said, peer)
-    if peer.incarnation and incarnation != peer.incarnation:
-        facts = {"before": peer.incarnation, "now": incarnation, "held": held, "held_before": peer.confirmed_through}
-        links.note_incident(peer=peer, code="exchange.peer_restored", facts=facts, at=at)
-        peer.confirmed_through = min(peer.confirmed_through, held)
-    peer.incarnation = incarnation
+    note_incarnation(peer, incarnation, held, at)
     peer.announced_through = max(sent, 0) if sent < peer.held_through else max(peer.announced_through, sent)
     theirs = datetime.fromisoformat(str(said["at"]))
     peer.clock_ahead_s = round((theirs - at).total_seconds())
     peer.heard_at = at
     peer.save()
     return intake.confirmed(peer_id=peer.pk, held_through=held, at=at)
+
+
+def note_incarnation(peer: Peer, incarnation: str, held: int, at: datetime) -> None:
+    """Note on a peer (saved by the caller) that its data came from a backup since; what it lost of ours goes again."""
+    if peer.incarnation and incarnation != peer.incarnation:
+        facts = {"before": peer.incarnation, "now": incarnation, "held": held, "held_before": peer.confirmed_through}
+        links.note_incident(peer=peer, code="exchange.peer_restored", facts=facts, at=at)
+        peer.confirmed_through = min(peer.confirmed_through, held)
+        peer.earlier_incarnations = [*peer.earlier_incarnations, peer.incarnation][-20:]
+    peer.incarnation = incarnation
 
 
 def take(*, peer_id: int, items: Sequence[Item], way: str, at: datetime) -> dict[str, Any]:

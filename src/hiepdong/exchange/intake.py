@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max, Q
 
 from hiepdong.accounts.domain.permissions import Action
@@ -205,6 +205,8 @@ class _Intake:
                 facts = {"position": item.position, "held": known.digest, "came": item.digest}
                 links.note_incident(peer=self.peer, code="exchange.position_reused", facts=facts, at=self.at)
                 outcomes[item.position] = Outcome(item.position, item.digest, "refused", "exchange.position_reused")
+            elif known.state == ArrivalState.STAGED:
+                fresh.append(known)  # a bundle brought it and was not applied so far yet; the line is here now
             elif known not in fresh:
                 again.append(known)
         self.judge(fresh)
@@ -237,9 +239,7 @@ class _Intake:
         self._flush()
         old = [r for r in rows if r.pk is not None]
         Arrival.objects.bulk_create([r for r in rows if r.pk is None], batch_size=1000)
-        if old:
-            columns = ["state", "code", "waits_for", "subject", "document", "facts", "settled_at"]
-            Arrival.objects.bulk_update(old, columns, batch_size=500)
+        _save_settled(old)
 
     def _judge_one(self, row: Arrival, *, forced: bool = False) -> None:
         row.code, row.waits_for = "", ""
@@ -399,7 +399,7 @@ class _Intake:
         The sender has narrowed already; what the regulation says here may be less.
 
         Raises:
-            Refused: nobody here would get it.
+            Waits: nobody here would get it; a person decides.
         """
         if forced or sharing_policy.is_exempt(content.kind):
             return {}
@@ -408,7 +408,7 @@ class _Intake:
         bound = sharing_policy.bound_among({(sender.pk, pk) for pk in ours.values()}, local_day(self.at))
         shared = share(sender=sender.pk, recipients=ours.values(), homes=self.homes, bound=bound, judged_here=True)
         if not shared.allowed:
-            raise Refused("exchange.nothing_to_share", sender=sender.key, recipients=", ".join(ours))
+            raise Waits("exchange.nothing_to_share", f"regulation:{sender.key}")
         reasons = dict(shared.narrowed)
         return {key: reasons[pk].value for key, pk in ours.items() if pk in reasons}
 
@@ -768,6 +768,23 @@ class _Intake:
                 old.save(update_fields=["valid_until"])
             record("exchange.key.learned", subject=made, actor=None, at=self.at, name=body.name, facts={"kid": kid})
         self._learned([f"key:{kid}"])
+
+
+def _save_settled(rows: Sequence[Arrival]) -> None:
+    """Save what became of rows that were stored before; most were applied, and then only little of them changes."""
+    plain = [r for r in rows if r.state == ArrivalState.APPLIED and r.document is None and not (r.code or r.facts)]
+    if plain:
+        Arrival.objects.filter(pk__in=[r.pk for r in plain]).update(
+            state=ArrivalState.APPLIED, code="", waits_for="", document=None, settled_at=plain[0].settled_at
+        )
+        named = [(r.subject, r.pk) for r in plain if r.subject]
+        with connection.cursor() as cursor:
+            cursor.executemany("update exchange_arrival set subject = %s where id = %s", named)
+    done = {r.pk for r in plain}
+    others = [r for r in rows if r.pk not in done]
+    if others:
+        columns = ["state", "code", "waits_for", "subject", "document", "facts", "settled_at"]
+        Arrival.objects.bulk_update(others, columns, batch_size=200)
 
 
 def _outcome(row: Arrival, given: Mapping[str, tuple[bytes, ...]], *, duplicate: bool = False) -> Outcome:

@@ -236,6 +236,8 @@ class Peer(models.Model):
     linked_at = models.DateTimeField(null=True, blank=True)
     recovered_at = models.DateTimeField(null=True, blank=True)  # after a restore: it told what it holds of us
     incarnation = models.CharField(max_length=32, blank=True)
+    earlier_incarnations = models.JSONField(default=list)  # a stick of before a restore may come after it
+    wanted = models.JSONField(default=list)  # files that its last bundle asked for
     sent_through = models.PositiveBigIntegerField(default=0)  # the last position given to it
     confirmed_through = models.PositiveBigIntegerField(default=0)  # it holds all of ours up to here
     held_through = models.PositiveBigIntegerField(default=0)  # we hold all of its up to here

@@ -1,0 +1,508 @@
+"""Bundles: what is carried on a stick, from this node and into it. As good as a line, only slower.
+
+An export takes what the other node has not confirmed; exporting again gives the same and what came since. An import checks
+the whole file first, then stores all of its items in one transaction (before it nothing is here, after it all is), then
+applies them in steps that an interruption does not lose: `hiepdong work` goes on with them.
+"""
+
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Length
+
+from hiepdong.accounts.domain.permissions import Action
+from hiepdong.accounts.models import Seat
+from hiepdong.accounts.queries import require
+from hiepdong.documents.models import File
+from hiepdong.documents.services import is_on_disk, path_of
+from hiepdong.journal.services import record
+from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
+
+from . import answering, bundle_file, files, intake, links, outbox, signing
+from .domain.envelope import instant
+from .domain.links import ArrivalState, Item, read_item
+from .domain.parts import Load, Part, plan_parts
+from .models import Arrival, Attachment, Bundle, Parcel, Peer
+
+STEP = 500
+Progress = Callable[[str, int, int], None]  # what is done ("write", "check", "store", "apply", "files"), how many, of how many
+
+
+class BundleOfNobody(DomainError):
+    """The bundle is not signed by a node that this one is linked with."""
+
+    code = "exchange.bundle_of_nobody"
+    message = gettext_noop("The bundle is not signed by a node that this one is linked with: %(what)s.")
+    hint = gettext_noop("Nothing of it was taken. Link with that node first, or ask who made this file.")
+
+
+class BundleForAnother(DomainError):
+    """The bundle is addressed to another node."""
+
+    code = "exchange.bundle_for_another"
+    message = gettext_noop("The bundle is addressed to another node (%(to)s), not to this one.")
+    hint = gettext_noop("Nothing of it was taken. Carry it to the node that it names.")
+
+
+class NothingToCarry(DomainError):
+    """There is nothing that the other node has not confirmed."""
+
+    code = "exchange.nothing_to_carry"
+    message = gettext_noop("%(name)s holds everything; there is nothing to carry.")
+    hint = gettext_noop("A bundle is still of use to tell how far this node holds; ask for it with --empty.")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One bundle that was written."""
+
+    path: Path
+    row: Bundle
+    kinds: Mapping[str, int]
+    files_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did."""
+
+    row: Bundle
+    peer: Peer
+    items: int
+    fresh: int  # items that were not here
+    again: int  # items that were here before
+    states: Mapping[str, int]  # of its items now: applied, held, refused, staged
+    files_in: int
+    reasons: Mapping[str, int] = field(default_factory=dict)  # codes of what is held or refused
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look into a bundle says; nothing was taken."""
+
+    peer: Peer | None
+    statement: Mapping[str, Any]
+    digest: str
+    size: int
+    kinds: Mapping[str, int]
+    here: int  # items that this node holds already
+    files: int
+    encrypted: bool
+
+
+def _manages(actor: Seat | None) -> None:
+    if actor is not None:
+        require(actor, Action.MANAGE_NODE)
+
+
+# --- out -------------------------------------------------------------------------------------------------------------------
+
+
+def export(
+    *,
+    peer_id: int,
+    folder: Path,
+    encrypt: bool,
+    actor: Seat | None,
+    at: datetime,
+    after: int | None = None,
+    most_items: int | None = None,
+    most_bytes: int | None = None,
+    empty: bool = False,
+    progress: Progress = lambda what, done, of: None,
+) -> list[Written]:
+    """Write what a peer has not confirmed as one bundle, or as several when it is much, and return them.
+
+    `after` takes everything after a position instead (a diode never confirms: there, what came since the last bundle).
+
+    Raises:
+        NotLinked: the link is not open. NothingToCarry. BundleNotWritten: the disk is full, gone, read-only.
+    """
+    _manages(actor)
+    peer = answering.open_peer(peer_id)
+    if peer.via_id:
+        peer = answering.open_peer(peer.via_id)
+    begin = peer.confirmed_through if after is None else after
+    through = peer.sent_through
+    loose = _asked_for(peer)
+    if begin >= through and not loose and not empty:
+        raise NothingToCarry(name=peer.name)
+    sizes: dict[str, Any] = {"most_items": most_items, "most_bytes": most_bytes}
+    limits = {k: v for k, v in sizes.items() if v}
+
+    def told(before: int) -> Callable[[int], None]:
+        return lambda n: progress("write", before + n, through - begin)
+
+    parts = list(plan_parts(_loads(peer, begin, through), loose=[(f.digest, f.size) for f in loose], **limits))
+    written, done = [], 0
+    for number, part in enumerate(parts, 1):
+        plan = _Plan(peer, part, number, len(parts), folder, encrypt)
+        written.append(_write(plan, actor, at, told(done)))
+        done += part.items
+    return written
+
+
+def _asked_for(peer: Peer) -> list[File]:
+    """Return files that the peer's last bundle asked for, that papers of ours to it name, and that are here."""
+    found = []
+    for digest in peer.wanted[:1000]:
+        with suppress(NotFound):
+            found.append(answering.file_for(peer_id=peer.pk, digest=str(digest)))
+    return found
+
+
+def _loads(peer: Peer, after: int, through: int) -> Iterator[Load]:
+    place = after
+    while True:
+        rows = list(
+            Parcel.objects.filter(peer=peer, position__gt=place, position__lte=through)
+            .order_by("position")
+            .annotate(a=Length("dispatch__signed"), b=Length("receipt__signed"), c=Length("document"))
+            .values_list("position", "a", "b", "c", "dispatch")[:STEP]
+        )
+        if not rows:
+            return
+        named: dict[int, list[tuple[str, int]]] = {}
+        attached = Attachment.objects.filter(dispatch__in=[r[4] for r in rows if r[4]]).select_related("file")
+        for a in attached:
+            if a.file.kept and is_on_disk(a.file):
+                named.setdefault(a.dispatch_id, []).append((a.file.digest, a.file.size))
+        for position, a, b, c, dispatch in rows:
+            yield Load(position, (a or b or c or 0) + 100, tuple(named.get(dispatch, ())))
+        place = rows[-1][0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    peer: Peer
+    part: Part
+    number: int
+    parts: int
+    folder: Path
+    encrypt: bool
+
+
+def _write(plan: _Plan, actor: Seat | None, at: datetime, told: Callable[[int], None]) -> Written:
+    peer, part, encrypt = plan.peer, plan.part, plan.encrypt
+    node = links.this_node()
+    bundle_id = uuid.uuid4()
+    statement = {
+        "format": bundle_file.FORMAT,
+        "id": str(bundle_id),
+        "from": str(node.node_id),
+        "to": str(peer.node_id),
+        "incarnation": node.incarnation,
+        "made_at": instant(at),
+        "sent_through": peer.sent_through,
+        "held_through": peer.held_through,
+        "wanted": intake.wanted_files(peer, limit=1000),
+        "part": plan.number,
+        "parts": plan.parts,
+        "missing": [],
+    }
+    kinds: Counter[str] = Counter()
+    name = bundle_file.bundle_name(
+        sender=node.name, receiver=peer.name, first=part.first, last=part.last, part=plan.number, parts=plan.parts
+    )
+    target = plan.folder / name
+
+    def items() -> Iterator[Mapping[str, Any]]:
+        place = part.first - 1
+        while part.items and place < part.last:
+            found = outbox.items_after(peer, place, limit=STEP, most_bytes=8 * 1024 * 1024)
+            for item in found:
+                if item.position > part.last:
+                    return
+                kinds[item.kind] += 1
+                yield item.as_json()
+            place = found[-1].position if found else part.last
+
+    sources = [(d, path_of(d)) for d in part.files]
+    with _working_folder() as work:
+        plain = work / name if encrypt and peer.age_recipient else target
+        digest = bundle_file.write_bundle(
+            plain,
+            statement=statement,
+            items=items(),
+            files=sources,
+            sign=lambda payload: _signed(payload, at),
+            progress=told,
+            source=node.name,
+        )
+        if plain != target:
+            target = plan.folder / f"{name}.age"
+            digest = bundle_file.encrypt_bundle(plain, target, recipient=peer.age_recipient)
+    with transaction.atomic():
+        row = Bundle.objects.create(
+            uuid=bundle_id,
+            peer=peer,
+            outgoing=True,
+            name=target.name,
+            digest=digest,
+            size=target.stat().st_size,
+            first=part.first,
+            last=part.last,
+            items=part.items,
+            files=len(part.files),
+            made_at=at,
+            at=at,
+        )
+        facts = {"digest": digest, "items": part.items, "first": part.first, "last": part.last}
+        record("exchange.bundle.written", subject=row, actor=actor, at=at, name=target.name, facts=facts)
+    sizes = File.objects.filter(digest__in=part.files).values_list("size", flat=True)
+    return Written(target, row, dict(kinds), sum(sizes))
+
+
+def _signed(payload: bytes, at: datetime) -> bytes:
+    key = links.node_key(at)
+    return signing.sign(
+        payload, kid=key.kid, private_encrypted=key.private_encrypted, secret=settings.SECRET_KEY, typ=signing.BUNDLE_TYPE
+    )
+
+
+@contextmanager
+def _working_folder() -> Iterator[Path]:
+    """Give a folder inside the node's data for what must not lie about in plain, and remove it."""
+    base = Path(settings.HIEPDONG_DATA)
+    base.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bundle-", dir=base) as folder:
+        yield Path(folder)
+
+
+# --- in --------------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _plain(path: Path) -> Iterator[tuple[Path, bool]]:
+    """Give the bundle decrypted, and whether it was encrypted."""
+    if not bundle_file.is_encrypted(path):
+        yield path, False
+        return
+    node = links.this_node()
+    with _working_folder() as work:
+        opened = work / "bundle.zip"
+        bundle_file.decrypt_bundle(
+            path,
+            opened,
+            recipient=node.age_recipient,
+            identity_sealed=node.age_identity_encrypted,
+            secret=settings.SECRET_KEY,
+        )
+        yield opened, True
+
+
+def _verified(document: bytes) -> Mapping[str, Any]:
+    try:
+        claims, peer = links.verified_of_peer(document, typ=signing.BUNDLE_TYPE)
+    except signing.BadSignature as error:
+        raise BundleOfNobody(what=str(error.facts.get("what", ""))) from error
+    if claims.get("from") != str(peer.node_id):
+        raise BundleOfNobody(what="from")
+    node = links.this_node()
+    if claims.get("to") != str(node.node_id):
+        raise BundleForAnother(to=str(claims.get("to"))[:40])
+    if peer.state != Peer.State.LINKED:
+        raise intake.NotLinked(name=peer.name)
+    return claims
+
+
+def inspect(*, path: Path, progress: Progress = lambda what, done, of: None) -> Seen:
+    """Check a bundle whole and say what is in it; nothing is taken.
+
+    Raises:
+        BundleRefused and its kinds, BundleOfNobody, BundleForAnother, NotOpened, SealBroken.
+    """
+    with (
+        _plain(path) as (plain, encrypted),
+        bundle_file.open_bundle(plain, verify=_verified, progress=lambda n: progress("check", n, 0)) as bundle,
+    ):
+        peer = Peer.objects.filter(node_id=bundle.statement["from"]).first()
+        kinds: Counter[str] = Counter()
+        here = 0
+        for chunk in _chunks(bundle):
+            kinds.update(i.kind for i in chunk)
+            here += Arrival.objects.filter(peer=peer, position__in=[i.position for i in chunk]).count()
+        return Seen(
+            peer,
+            bundle.statement,
+            bundle_file.digest_of_file(path),
+            path.stat().st_size,
+            dict(kinds),
+            here,
+            len(bundle.files),
+            encrypted,
+        )
+
+
+def _chunks(bundle: bundle_file.Bundle) -> Iterator[list[Item]]:
+    chunk: list[Item] = []
+    for line in bundle.items():
+        chunk.append(read_item(line))
+        if len(chunk) == STEP:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def take(
+    *,
+    path: Path,
+    actor: Seat | None,
+    at: datetime,
+    progress: Progress = lambda what, done, of: None,
+    name: str = "",
+) -> Imported:
+    """Import a bundle: all of it is stored, or nothing; then it is applied. Importing it again, in any order, is harmless.
+
+    `name` is what people call the file, when `path` is only where an upload was put.
+
+    Raises:
+        BundleRefused and its kinds, BundleOfNobody, BundleForAnother, NotLinked, NotOpened, SealBroken: nothing was taken.
+    """
+    _manages(actor)
+    digest, size = bundle_file.digest_of_file(path), path.stat().st_size
+    with (
+        _plain(path) as (plain, _),
+        bundle_file.open_bundle(plain, verify=_verified, progress=lambda n: progress("check", n, 0)) as bundle,
+    ):
+        said = bundle.statement
+        row, fresh = _store(bundle, digest, size, name or path.name, actor, at, progress)
+        _greeted(row.peer_id, said, at)
+        finish(bundle_id=row.pk, at=at, progress=progress)
+        arrived = _files(bundle, row.peer, at, progress)
+    row.refresh_from_db()
+    own = Arrival.objects.filter(bundle=row)
+    states = Counter(own.values_list("state", flat=True))
+    reasons = Counter(own.exclude(code="").values_list("code", flat=True))
+    return Imported(row, links.peer_for(row.peer_id), row.items, fresh, row.items - fresh, dict(states), arrived, dict(reasons))
+
+
+@transaction.atomic
+def _store(
+    bundle: bundle_file.Bundle, digest: str, size: int, name: str, actor: Seat | None, at: datetime, progress: Progress
+) -> tuple[Bundle, int]:
+    """Store all items of a bundle that are not here, in one transaction; returns its row and how many were fresh."""
+    said = bundle.statement
+    peer = Peer.objects.select_for_update(of=("self",)).get(node_id=said["from"])
+    row, made = Bundle.objects.get_or_create(
+        peer=peer,
+        outgoing=False,
+        uuid=uuid.UUID(str(said["id"])),
+        defaults={
+            "name": name[:200],
+            "digest": digest,
+            "size": size,
+            "first": int(said["first"]),
+            "last": int(said["last"]),
+            "items": int(said["items"]),
+            "files": len(bundle.files),
+            "made_at": datetime.fromisoformat(str(said["made_at"])),
+            "at": at,
+        },
+    )
+    fresh = 0
+    for chunk in _chunks(bundle):
+        known = dict(
+            Arrival.objects.filter(peer=peer, position__in=[i.position for i in chunk]).values_list("position", "digest")
+        )
+        rows = []
+        for item in chunk:
+            held = known.get(item.position)
+            if held is None:
+                rows.append(_staged(peer, item, row, at))
+            elif held != item.digest:
+                facts = {"position": item.position, "held": held, "came": item.digest}
+                links.note_incident(peer=peer, code="exchange.position_reused", facts=facts, at=at)
+        Arrival.objects.bulk_create(rows, batch_size=500)
+        fresh += len(rows)
+        progress("store", chunk[-1].position - row.first + 1, row.items)
+    if made:
+        row.staged_at = at
+        row.save(update_fields=["staged_at"])
+        facts = {"digest": digest, "items": row.items, "fresh": fresh, "from": peer.name}
+        record("exchange.bundle.taken", subject=row, actor=actor, at=at, name=name, facts=facts)
+    return row, fresh
+
+
+def _staged(peer: Peer, item: Item, row: Bundle, at: datetime) -> Arrival:
+    return Arrival(
+        peer=peer,
+        position=item.position,
+        kind=item.kind,
+        digest=item.digest,
+        way="bundle",
+        document=item.document,
+        hops=list(item.hops),
+        received_at=at,
+        state=ArrivalState.STAGED,
+        bundle=row,
+    )
+
+
+def finish(*, bundle_id: int, at: datetime, progress: Progress = lambda what, done, of: None) -> int:
+    """Apply what a stored bundle still holds staged, step by step; returns how many items. Interrupted, it goes on later."""
+    done = 0
+    row = Bundle.objects.get(pk=bundle_id)
+    while settled := intake.settle_staged(bundle_id=bundle_id, at=at, limit=STEP):
+        done += settled
+        progress("apply", done, row.items)
+    if row.finished_at is None:
+        row.finished_at = at
+        row.save(update_fields=["finished_at"])
+    return done
+
+
+def finish_interrupted(*, at: datetime) -> int:
+    """Go on with bundles whose import was interrupted after they were stored; returns how many items were applied."""
+    open_ones = Bundle.objects.filter(outgoing=False, staged_at__isnull=False, finished_at__isnull=True)
+    return sum(finish(bundle_id=b.pk, at=at) for b in open_ones.filter(peer__state=Peer.State.LINKED))
+
+
+@transaction.atomic
+def _greeted(peer_id: int, said: Mapping[str, Any], at: datetime) -> None:
+    """Take what a bundle says of its maker: how far it holds, what files it misses, whether it was restored since."""
+    peer = Peer.objects.select_for_update(of=("self",)).get(pk=peer_id)
+    incarnation, held = str(said["incarnation"])[:32], int(said["held_through"])
+    if incarnation in peer.earlier_incarnations:
+        return  # a stick of before the restore: its marks say nothing about now
+    wanted = [str(w) for w in said.get("wanted", []) if isinstance(w, str)][:1000]
+    Peer.objects.filter(pk=peer_id).update(wanted=wanted)
+    answering.note_incarnation(peer, incarnation, held, at)
+    peer.save(update_fields=["incarnation", "earlier_incarnations", "confirmed_through"])
+    intake.confirmed(peer_id=peer_id, held_through=held, at=at)
+
+
+def _files(bundle: bundle_file.Bundle, peer: Peer, at: datetime, progress: Progress) -> int:
+    """Keep the attachments that papers here name and that were missing; what nobody names is left where it is."""
+    arrived, listed = 0, sorted(bundle.files)
+    for place in range(0, len(listed), STEP):
+        missing = File.objects.filter(digest__in=listed[place : place + STEP], kept=False)
+        for file in missing:
+            files.gathered_path(file, peer).unlink(missing_ok=True)
+            try:
+                files.gather_all(file, peer, bundle.file(file.digest), at=at)
+            except (files.FileWrong, files.PieceUnusable) as error:
+                links.note_incident(peer=peer, code=error.code, facts={"digest": file.digest}, at=at)
+                continue
+            except DomainError as error:  # a secrecy mark, a full disk: the paper stays with its marked hole
+                links.note_incident(peer=peer, code=error.code, facts={"digest": file.digest}, at=at)
+                continue
+            file.refresh_from_db()
+            arrived += file.kept
+        progress("files", min(place + STEP, len(listed)), len(listed))
+    return arrived
+
+
+def bundles_of(peer: Peer, *, limit: int = 50) -> Sequence[Bundle]:
+    """Return the newest bundles to and from a peer."""
+    return list(Bundle.objects.filter(peer=peer).order_by("-at", "-id")[:limit])

@@ -1,0 +1,169 @@
+"""A stick between two nodes: as good as a line, in any order, however often, there and back."""
+
+import shutil
+
+import pytest
+
+from hiepdong.exchange import bundles, services
+from hiepdong.exchange.models import Arrival, Bundle, Dispatch, LinkIncident, Peer, Receipt
+from hiepdong.web.services import react
+from support.nodes import two_nodes
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def export(node, other, folder, **more):
+    peer = node.peer(other)
+    with node:
+        return [
+            w.path for w in bundles.export(peer_id=peer.pk, folder=folder, encrypt=True, actor=None, at=node.clock(), **more)
+        ]
+
+
+def take(node, *paths):
+    with node:
+        done = [bundles.take(path=p, actor=None, at=node.clock()) for p in paths]
+        react(at=node.clock())
+        return done
+
+
+def test_a_stick_carries_papers_there_and_receipts_back(tmp_path):
+    guard, local = two_nodes(tmp_path)
+    for n in range(3):
+        guard.send("t.don-my-ly", ["t.huyen-uy"], f"Báo cáo {n}")
+    (path,) = export(guard, local, tmp_path)
+    assert path.name.endswith(".zip.age")
+    (done,) = take(local, path)
+    assert (done.items, done.fresh, dict(done.states)) == (3, 3, {"applied": 3})
+    (back,) = export(local, guard, tmp_path)
+    take(guard, back)
+    with guard:
+        assert Receipt.objects.filter(code="arrived").count() == 3
+        assert Peer.objects.get().confirmed_through == 3
+        with pytest.raises(bundles.NothingToCarry):
+            bundles.export(peer_id=Peer.objects.get().pk, folder=tmp_path, encrypt=True, actor=None, at=guard.clock())
+    assert guard.state() == local.state()
+
+
+def test_the_same_stick_again_changes_nothing_and_an_older_one_after_a_newer_one_neither(tmp_path):
+    guard, local = two_nodes(tmp_path)
+    guard.send("t.don-my-ly", ["t.huyen-uy"], "Một")
+    (older,) = export(guard, local, tmp_path)
+    kept = shutil.copy(older, tmp_path / "older.zip.age")
+    guard.send("t.don-my-ly", ["t.huyen-uy"], "Hai")
+    (newer,) = export(guard, local, tmp_path)
+    first, second, third = take(local, newer, kept, newer)
+    assert (first.fresh, second.fresh, third.fresh) == (2, 0, 0)
+    with local:
+        assert Dispatch.objects.count() == Receipt.objects.count() == 2
+        assert Bundle.objects.filter(outgoing=False).count() == 2
+        assert not LinkIncident.objects.exists()
+
+
+def test_halves_of_an_export_may_come_in_any_order_and_a_lost_half_is_asked_for_by_its_marks(tmp_path):
+    guard, local = two_nodes(tmp_path)
+    for n in range(6):
+        guard.send("t.don-my-ly", ["t.huyen-uy"], f"Báo cáo {n}")
+    one, _two, three = export(guard, local, tmp_path, most_items=2)
+    take(local, three, one)
+    with local:
+        assert Dispatch.objects.count() == 4
+        assert Peer.objects.get().held_through == 2
+    (back,) = export(local, guard, tmp_path)
+    take(guard, back)
+    (again,) = export(guard, local, tmp_path)
+    (done,) = take(local, again)
+    assert (done.fresh, done.again) == (2, 2)
+    assert guard.state().keys() == local.state().keys()
+
+
+def test_through_a_diode_only_what_came_since_the_last_bundle_is_written_and_receipts_come_back_later(tmp_path):
+    guard, local = two_nodes(tmp_path)
+    guard.send("t.don-my-ly", ["t.huyen-uy"], "Một")
+    take(local, *export(guard, local, tmp_path))
+    guard.send("t.don-my-ly", ["t.huyen-uy"], "Hai")
+    with guard:
+        last = Bundle.objects.get().last
+    (done,) = take(local, *export(guard, local, tmp_path, after=last))
+    assert (done.items, done.fresh) == (1, 1)
+    take(guard, *export(local, guard, tmp_path))
+    assert guard.state() == local.state()
+
+
+def test_what_a_stick_brought_and_the_line_brings_too_is_applied_once(tmp_path):
+    guard, local = two_nodes(tmp_path)
+    guard.send("t.don-my-ly", ["t.huyen-uy"], "Một")
+    paths = export(guard, local, tmp_path)
+    guard.round(local)
+    (done,) = take(local, *paths)
+    assert (done.fresh, done.again) == (0, 1)
+    with local:
+        assert Dispatch.objects.count() == 1
+        assert Arrival.objects.filter(kind="dispatch").count() == 1
+
+
+def test_an_import_that_was_interrupted_after_it_was_stored_goes_on_by_itself(tmp_path, monkeypatch):
+    guard, local = two_nodes(tmp_path)
+    for n in range(3):
+        guard.send("t.don-my-ly", ["t.huyen-uy"], f"Báo cáo {n}")
+    paths = export(guard, local, tmp_path)
+    monkeypatch.setattr(bundles, "finish", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with local, pytest.raises(KeyboardInterrupt):
+        bundles.take(path=paths[0], actor=None, at=local.clock())
+    monkeypatch.undo()
+    with local:
+        assert Arrival.objects.filter(state="staged").count() == 3
+        assert Dispatch.objects.count() == 0
+        assert bundles.finish_interrupted(at=local.clock()) == 3
+        assert Dispatch.objects.count() == 3
+        assert Bundle.objects.get().finished_at is not None
+
+
+def test_a_bundle_for_another_node_or_of_a_stranger_is_refused_and_nothing_of_it_is_taken(tmp_path):
+    guard, local = two_nodes(tmp_path / "a")
+    _, stranger = two_nodes(tmp_path / "b")
+    guard.send("t.don-my-ly", ["t.huyen-uy"], "Một")
+    peer = guard.peer(local)
+    with guard:
+        (written,) = bundles.export(peer_id=peer.pk, folder=tmp_path, encrypt=False, actor=None, at=guard.clock())
+    with stranger, pytest.raises(bundles.BundleOfNobody):
+        bundles.take(path=written.path, actor=None, at=stranger.clock())
+    with guard, pytest.raises(bundles.BundleOfNobody):
+        bundles.take(path=written.path, actor=None, at=guard.clock())
+    with stranger:
+        assert not Arrival.objects.exists()
+
+
+def test_looking_into_a_bundle_takes_nothing(tmp_path):
+    guard, local = two_nodes(tmp_path)
+    guard.send("t.don-my-ly", ["t.huyen-uy"], "Một")
+    paths = export(guard, local, tmp_path)
+    with local:
+        seen = bundles.inspect(path=paths[0])
+        assert (seen.kinds, seen.here, seen.encrypted) == ({"dispatch": 1}, 0, True)
+        assert not Arrival.objects.exists()
+        assert not Bundle.objects.exists()
+
+
+def test_an_attachment_travels_with_its_paper_and_one_that_was_missing_is_asked_for_by_the_next_stick(tmp_path):
+    guard, local = two_nodes(tmp_path)
+    with guard:
+        from hiepdong.documents.services import keep_file, path_of
+
+        file = keep_file(data=b"ban do " * 1000, name="ban-do.txt", media_type="text/plain", at=guard.clock())
+        path_of(file.digest).rename(tmp_path / "away")
+    guard.send("t.don-my-ly", ["t.huyen-uy"], "Có tệp", files=[("ban-do.txt", file)])
+    take(local, *export(guard, local, tmp_path))
+    with local:
+        from hiepdong.documents.models import File
+
+        assert not File.objects.get().kept
+    take(guard, *export(local, guard, tmp_path))
+    with guard:
+        (tmp_path / "away").rename(path_of(file.digest))
+    (done,) = take(local, *export(guard, local, tmp_path))
+    assert done.files_in == 1
+    with local:
+        assert File.objects.get().kept
+        sent = Dispatch.objects.get(subject="Có tệp")
+        assert services.queries.verification_of(sent).good
