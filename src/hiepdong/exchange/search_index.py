@@ -4,12 +4,20 @@ The indexed text is folded (no marks, d for đ) and carries a token for each par
 part of the match and a page of results never reads what it must hide.
 """
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from hiepdong.kernel.text import fold
+from hiepdong.organisations.models import Organisation
+
+from .models import Addressee, Dispatch
+from .signing import payload_of
+
+BATCH = 500  # papers indexed in one transaction when the index is made anew
 
 
 def party_token(organisation_id: int) -> str:
@@ -17,9 +25,12 @@ def party_token(organisation_id: int) -> str:
     return f"o{organisation_id}o"
 
 
+_WORD = re.compile(r"[^\W_]+")
+
+
 def words_of(text: str) -> list[str]:
     """Return the folded words of a text: letters and digits only."""
-    return "".join(c if c.isalnum() else " " for c in fold(text)).split()
+    return _WORD.findall(fold(text))
 
 
 def add(rows: Iterable[tuple[int, str, Iterable[int]]]) -> None:
@@ -96,3 +107,42 @@ def _matching_large(cursor: Any, words: list[str], parties: Sequence[int], limit
         )
         found = [row[0] for row in cursor.fetchall()]
     return found
+
+
+def rebuild() -> int:
+    """Make the index anew from the stored papers, after a restore: it is the only table that is not backed up.
+
+    Returns the number of papers. Where an organisation was renamed its papers are found by the name of today.
+    """
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("insert into exchange_search(exchange_search) values ('delete-all')")
+        else:
+            cursor.execute("truncate exchange_search")
+    names = dict(Organisation.objects.values_list("pk", "name"))
+    done, after = 0, 0
+    while papers := list(Dispatch.objects.filter(pk__gt=after).order_by("pk")[:BATCH]):
+        after = papers[-1].pk
+        done += len(papers)
+        parties: dict[int, list[int]] = {}
+        to = Addressee.objects.filter(dispatch__in=papers).order_by("pk").values_list("dispatch_id", "organisation_id")
+        for dispatch_id, organisation_id in to:
+            parties.setdefault(dispatch_id, []).append(organisation_id)
+        with transaction.atomic():
+            add(_indexed(paper, parties.get(paper.pk, []), names) for paper in papers)
+    return done
+
+
+def _indexed(paper: Dispatch, to: list[int], names: dict[int, str]) -> tuple[int, str, set[int]]:
+    content = json.loads(payload_of(bytes(paper.signed)))
+    texts = [paper.subject, paper.notation, names[paper.sender_id], *(names[pk] for pk in to)]
+    todo: list[Any] = [content.get("reason"), paper.signer_title, content.get("body")]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, str):
+            texts.append(value)
+        elif isinstance(value, dict):
+            todo += value.values()
+        elif isinstance(value, list):
+            todo += value
+    return paper.pk, " ".join(texts), {paper.sender_id, *to}

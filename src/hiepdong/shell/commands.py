@@ -4,14 +4,37 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, ProgrammingError
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from hiepdong.kernel.errors import DomainError
+from hiepdong.kernel.errors import DomainError, gettext_noop
 
 NOT_READY = "Cơ sở dữ liệu của nút chưa sẵn sàng: hãy chạy `hiepdong setup`, hoặc xem lại HIEPDONG_DATA, HIEPDONG_DATABASE_URL."
+
+
+UNFINISHED = "restore-unfinished"
+"""Name of the file in the data folder that says: a restore began here and was cut off."""
+
+
+class RestoreInterrupted(DomainError):
+    """The data folder holds half a node."""
+
+    code = "shell.restore_interrupted"
+    message = gettext_noop("A restore into %(folder)s was interrupted: what is there is half a node.")
+    hint = gettext_noop("Empty the folder (with PostgreSQL the database too) and run `hiepdong restore` again.")
+
+
+def refuse_half_node() -> None:
+    """Refuse to work on what an interrupted restore left behind.
+
+    Raises:
+        RestoreInterrupted: as it says.
+    """
+    if (Path(settings.HIEPDONG_DATA) / UNFINISHED).exists():
+        raise RestoreInterrupted(folder=settings.HIEPDONG_DATA)
 
 
 def told(error: Exception) -> str:
@@ -40,6 +63,7 @@ class PlainCommand(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> Any:
         try:
+            refuse_half_node()
             return super().execute(*args, **options)
         except DomainError as error:
             raise CommandError(told(error), returncode=1) from error
