@@ -763,6 +763,8 @@ def read_header(part: str) -> tuple[str, str]:
         raise Refused("alg", found=header.get("alg"))
     if set(header) != {"alg", "kid", "typ"} or not all(isinstance(v, str) for v in header.values()):
         raise Refused("header_members", found=", ".join(sorted(header)))
+    if header["typ"] not in TYPES and re.fullmatch(r"hiepdong\.[a-z_]+\+json", header["typ"]):
+        raise Refused("newer_format", found=header["typ"])
     if header["typ"] not in TYPES:
         raise Refused("typ", found=header["typ"])
     return header["kid"], header["typ"]

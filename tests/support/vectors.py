@@ -435,6 +435,7 @@ def _compact(v: Vectors, d1: bytes) -> None:
     as_receipt = signed(dispatch(), "station", typ="hiepdong.receipt+json")
     v.one("typ-of-another-format", "false", "typ_format", as_receipt, signing=True)
     v.one("typ-unknown", "false", "typ", signed(dispatch(), "station", typ="JWT"), signing=True)
+    v.one("typ-newer", "missing", "newer_format", signed(dispatch(), "station", typ="hiepdong.poem+json"), signing=True)
     v.one("format-newer", "missing", "newer_format", signed(dispatch(format="hiepdong.dispatch/2"), "station"), signing=True)
     _shapes(v)
     small = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"  # the neutral point: R = sB fits every content

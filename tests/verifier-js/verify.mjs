@@ -200,8 +200,9 @@ function header(part) {
   if (!isMap(found)) fail('header');
   if (found.get('alg') !== 'Ed25519') fail('alg');
   if (found.size !== 3 || !text(found.get('kid')) || !text(found.get('typ'))) fail('header members');
-  const kind = /^hiepdong\.([a-z]+)\+json$/.exec(found.get('typ'))?.[1];
-  if (!Object.hasOwn(SHAPES, kind ?? '')) fail('typ');
+  const kind = /^hiepdong\.([a-z_]+)\+json$/.exec(found.get('typ'))?.[1];
+  if (!kind) fail('typ');
+  if (!Object.hasOwn(SHAPES, kind)) throw new Missing('a newer type');
   return { kid: found.get('kid'), kind };
 }
 
