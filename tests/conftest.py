@@ -23,6 +23,30 @@ def _no_network():
     patch.undo()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _emptied_between_tests():
+    """Let the emptying of a test's SQLite database, and nothing else, pass the triggers that keep the journal.
+
+    On PostgreSQL it is a TRUNCATE, which they do not see; on SQLite a DELETE, which they refuse.
+    """
+    from django.db.backends.sqlite3.base import DatabaseWrapper
+
+    operations = DatabaseWrapper.ops_class
+    sql_flush = operations.sql_flush
+
+    def without_triggers(self, style, tables, **options):
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'journal%'")
+            kept = cursor.fetchall()
+        drop = [f"DROP TRIGGER {name}" for name, _sql in kept]
+        return [*drop, *sql_flush(self, style, tables, **options), *(sql for _name, sql in kept)]
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(operations, "sql_flush", without_triggers)
+    yield
+    patch.undo()
+
+
 @pytest.fixture
 def small_world(db):
     """A station, a district, the committee above, an outsider, one regulation: see `support.make`."""

@@ -33,6 +33,18 @@ HIEPDONG_DEMO_DAY = os.environ.get("HIEPDONG_DEMO_DAY", "")
 HIEPDONG_NODE_NAME = os.environ.get("HIEPDONG_NODE_NAME", "")
 """Shown in the page frame, for example the province."""
 
+HIEPDONG_TSA_URL = os.environ.get("HIEPDONG_TSA_URL", "")
+"""Address of a time-stamping authority (RFC 3161); empty: the linked nodes alone witness the journal's time."""
+
+HIEPDONG_TSA_CA = os.environ.get("HIEPDONG_TSA_CA", "")
+"""File of the root certificates (PEM) that are trusted for time-stamps, and for nothing else."""
+
+HIEPDONG_TSA_MINUTES = int(os.environ.get("HIEPDONG_TSA_MINUTES", "60"))
+"""Least time between two time-stamps."""
+
+HIEPDONG_WITNESS_GRACE_DAYS = int(os.environ.get("HIEPDONG_WITNESS_GRACE_DAYS", "14"))
+"""Days that a seal of the journal may wait for a witness or a time-stamp until pages call its time unproven."""
+
 # --- Django --------------------------------------------------------------------------------------------------------
 
 

@@ -6,11 +6,13 @@ import time
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from hiepdong.duties import services as duties
+from hiepdong.journal import services as journal
 from hiepdong.kernel.errors import DomainError
 from hiepdong.regulations.queries import instrument_keys
 from hiepdong.shell.commands import PlainCommand, told
@@ -23,9 +25,10 @@ log = logging.getLogger("hiepdong.work")
 
 class Command(PlainCommand):
     help = (
-        "Do what is waiting: what the journal's new facts lead to, and the duties of the coming 400 days. Runs until it "
-        "is stopped (Ctrl+C), one round a minute; with --once it does one round and stops. Harmless to run twice or "
-        "beside the server. Exit code 0: done; 1: something could not be done, with the reason."
+        "Do what is waiting: what the journal's new facts lead to, the duties of the coming 400 days, the seal over the "
+        "journal and its time-stamp. Runs until it is stopped (Ctrl+C), one round a minute; with --once it does one round "
+        "and stops. Harmless to run twice or beside the server. Exit code 0: done; 1: something could not be done, with the "
+        "reason."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -46,11 +49,12 @@ class Command(PlainCommand):
                 # Duties ahead are made once a day, and at once when something new was learnt (a regulation, perhaps).
                 if walked or new_day:
                     made, made_on = self._make(now, reasons), timezone.localdate(now)
-                done = {"reactions": walked, "duties": made}
+                sealed = self._seal(now, reasons)
+                done = {"reactions": walked, "duties": made, "sealed": sealed}
                 if options["json"]:
                     self.stdout.write(json.dumps(done))
-                elif walked or made or options["once"]:
-                    self.stdout.write(f"work: {walked} reactions, {made} new duties")
+                elif walked or made or sealed or options["once"]:
+                    self.stdout.write(f"work: {walked} reactions, {made} new duties, {sealed} entries sealed")
                 self.stdout.flush()
                 if options["once"] and reasons:
                     raise CommandError("\n".join(reasons), returncode=1)
@@ -70,6 +74,19 @@ class Command(PlainCommand):
             log.exception("a reaction failed")
             reasons.append(told(error))
             return 0
+
+    def _seal(self, now: datetime, reasons: list[str]) -> int:
+        """Seal what the journal gained, and have the seal time-stamped when it is time to and an authority is set."""
+        sealed = 0
+        try:
+            sealed = journal.seal_entries(at=now)
+            if settings.HIEPDONG_TSA_URL:
+                every = timedelta(minutes=settings.HIEPDONG_TSA_MINUTES)
+                address, roots = settings.HIEPDONG_TSA_URL, settings.HIEPDONG_TSA_CA
+                journal.stamp_latest_seal(address=address, roots_path=roots, every=every, at=now)
+        except (DomainError, DatabaseError) as error:
+            reasons.append(told(error))
+        return sealed
 
     def _tend(self, reasons: list[str]) -> None:
         """Do once a day what keeps the database quick; when it cannot be done now, tomorrow is early enough."""
