@@ -45,6 +45,12 @@ HIEPDONG_TSA_MINUTES = int(os.environ.get("HIEPDONG_TSA_MINUTES", "60"))
 HIEPDONG_WITNESS_GRACE_DAYS = int(os.environ.get("HIEPDONG_WITNESS_GRACE_DAYS", "14"))
 """Days that a seal of the journal may wait for a witness or a time-stamp until pages call its time unproven."""
 
+HIEPDONG_QUIET_HOURS = int(os.environ.get("HIEPDONG_QUIET_HOURS", "24"))
+"""From how many hours without a word on a link with another node is called quiet."""
+
+HIEPDONG_SHARE_ONLY_BOUND = os.environ.get("HIEPDONG_SHARE_ONLY_BOUND", "0") == "1"
+"""With 1, papers pass between nodes only between organisations that a regulation in force binds with each other."""
+
 # --- Django --------------------------------------------------------------------------------------------------------
 
 

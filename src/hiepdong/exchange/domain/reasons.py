@@ -1,0 +1,113 @@
+"""In words: why an item waits, why it was refused, what an incident of a link means, and what an administrator does then."""
+
+from dataclasses import dataclass
+
+from hiepdong.kernel.errors import gettext_noop
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A sentence, and what to do."""
+
+    message: str
+    hint: str = ""
+
+
+_WAIT = gettext_noop("It is released by itself when that comes. Release it by hand only if you know why it will not come.")
+_ASK = gettext_noop("Ask the administrator of the other node; the bytes are kept here as evidence.")
+
+REASONS: dict[str, Reason] = {
+    # held
+    "exchange.unknown_key": Reason(gettext_noop("The key of its signer is not here yet."), _WAIT),
+    "exchange.newer_format": Reason(
+        gettext_noop("It is written in a newer format than this version reads."),
+        gettext_noop("Upgrade this node; it is then released by itself."),
+    ),
+    "exchange.newer_kind": Reason(
+        gettext_noop("It is of a kind that this version does not know."),
+        gettext_noop("Upgrade this node; it is then released by itself."),
+    ),
+    "exchange.unknown_kind": Reason(
+        gettext_noop("It is of a kind that this version does not know."),
+        gettext_noop("Upgrade this node; it is then released by itself."),
+    ),
+    "exchange.earlier_missing": Reason(
+        gettext_noop("The earlier dispatch that it replaces or withdraws is not here yet."), _WAIT
+    ),
+    "exchange.dispatch_missing": Reason(gettext_noop("The dispatch that this receipt speaks of is not here."), _WAIT),
+    "exchange.unknown_organisation": Reason(gettext_noop("It is addressed to an organisation that is not known here."), _WAIT),
+    "exchange.key_needs_comparison": Reason(
+        gettext_noop("The other node vouches for a new key itself, because the key before it was revoked or lost."),
+        gettext_noop("Compare the fingerprint of the new key by telephone; release it if it is the same, else dismiss it."),
+    ),
+    "exchange.nothing_to_share": Reason(
+        gettext_noop(
+            "No regulation in force binds its sender with any recipient here, and this node takes only what one asks for."
+        ),
+        gettext_noop("Load the regulation, or decide that it is taken nevertheless; then release it."),
+    ),
+    # refused
+    "exchange.bad_signature": Reason(gettext_noop("Its signature is false, or it was changed after it was signed."), _ASK),
+    "exchange.invalid_content": Reason(gettext_noop("Its content is not what the protocol allows."), _ASK),
+    "exchange.wrong_key": Reason(gettext_noop("It is signed with the key of another organisation."), _ASK),
+    "exchange.key_expired": Reason(
+        gettext_noop("It was signed after the key had expired."), gettext_noop("The sender needs a new key and sends it anew.")
+    ),
+    "exchange.key_revoked": Reason(
+        gettext_noop("Its key was revoked before anybody here had seen it."),
+        gettext_noop("The sender sends it anew with its new key."),
+    ),
+    "exchange.wrong_recipient": Reason(gettext_noop("None of its recipients lives here."), _ASK),
+    "exchange.recipient_narrowed": Reason(
+        gettext_noop("Some recipients here did not get it: no regulation in force binds them with the sender.")
+    ),
+    "exchange.classified_content": Reason(
+        gettext_noop("It bears a secrecy mark. Nothing of its content was kept."),
+        gettext_noop("Report it as your rules on state secrets say; such papers go by the paper or cipher channel."),
+    ),
+    "exchange.dismissed": Reason(gettext_noop("It was refused by a person here, with a reason.")),
+    # incidents
+    "exchange.position_reused": Reason(gettext_noop("A position was used again for other bytes."), _ASK),
+    "exchange.altered": Reason(gettext_noop("A dispatch came again under the same id with other content."), _ASK),
+    "exchange.sequence_conflict": Reason(gettext_noop("Two different dispatches bear the same number."), _ASK),
+    "exchange.foreign_sender": Reason(gettext_noop("It was signed for an organisation that does not live at that node."), _ASK),
+    "exchange.foreign_record": Reason(gettext_noop("It tries to replace or withdraw a dispatch of another sender."), _ASK),
+    "exchange.foreign_key": Reason(
+        gettext_noop("It speaks of a key of an organisation that does not live at that node."), _ASK
+    ),
+    "exchange.foreign_directory": Reason(gettext_noop("Somebody who may not speak for that node sent a directory."), _ASK),
+    "exchange.key_without_continuity": Reason(
+        gettext_noop("A new key came that the key before it did not sign; it was not taken."), _ASK
+    ),
+    "exchange.receipt_of_other_bytes": Reason(gettext_noop("A receipt speaks of other bytes than those that were sent."), _ASK),
+    "exchange.receipt_changed": Reason(gettext_noop("A receipt came again with other content."), _ASK),
+    "exchange.receipt_contradicts": Reason(
+        gettext_noop("A receipt contradicts an earlier answer of the same organisation."), _ASK
+    ),
+    "exchange.not_addressed": Reason(gettext_noop("A receipt came from an organisation to which nothing was addressed."), _ASK),
+    "exchange.peer_restored": Reason(
+        gettext_noop("The other node was restored from a backup. What it lost is sent to it again."),
+        gettext_noop("Nothing is to be done, unless the other administrator knows of no restore."),
+    ),
+    "exchange.restored_from_backup": Reason(
+        gettext_noop("The other node holds more of us than we remember: this node's data is older than that."),
+        gettext_noop("This node recovers what it lost from its neighbours before it sends again."),
+    ),
+    "exchange.journal_contradicts": Reason(
+        gettext_noop("The other node's journal contradicts what it said of it before."),
+        gettext_noop("Keep both checkpoints; ask for an explanation in writing."),
+    ),
+    "exchange.claimed_twice": Reason(gettext_noop("The other node names organisations whose home is elsewhere."), _ASK),
+    "exchange.file_wrong": Reason(
+        gettext_noop("An attachment came whose bytes are not those that were signed."),
+        gettext_noop("It is asked for again by itself."),
+    ),
+    "exchange.piece_unusable": Reason(
+        gettext_noop("A piece of an attachment did not fit."), gettext_noop("It is asked for again by itself.")
+    ),
+}
+
+
+def reason_of(code: str) -> Reason:
+    """Return what a code means; one that has no words here is shown as it is."""
+    return REASONS.get(code) or Reason(code)
