@@ -58,12 +58,20 @@ class BackupAltered(DomainError):
     hint = gettext_noop("Take another copy of it, or an earlier backup; nothing of this one is used.")
 
 
-class WrongKeyKind(DomainError):
-    """A passphrase was given for a backup closed to a recipient, or the other way round."""
+class NeedsPassphrase(DomainError):
+    """A key was given for a backup that a passphrase opens."""
 
-    code = "web.backup_key_kind"
-    message = gettext_noop("This backup was closed with a %(kind)s.")
-    hint = gettext_noop("With a passphrase: --passphrase-file. With a recipient's key: --identity-file.")
+    code = "web.backup_needs_passphrase"
+    message = gettext_noop("This backup was closed with a passphrase.")
+    hint = gettext_noop("Name the file with the passphrase: --passphrase-file.")
+
+
+class NeedsIdentity(DomainError):
+    """A passphrase was given for a backup that a key opens."""
+
+    code = "web.backup_needs_identity"
+    message = gettext_noop("This backup was closed to an age key.")
+    hint = gettext_noop("Name the file with the secret half of that key: --identity-file.")
 
 
 class PassphraseTooShort(DomainError):
@@ -257,17 +265,17 @@ def unlock(source: BinaryIO, key: Key) -> Opening:
     """Return how the backup in `source`, which is at its beginning, is opened. With a passphrase it takes a second.
 
     Raises:
-        NoBackup, WrongKeyKind, hiepdong.exchange.signing.NotOpened, SealBroken: as they say.
+        NoBackup, NeedsPassphrase, NeedsIdentity, hiepdong.exchange.signing.NotOpened, SealBroken: as they say.
     """
     start = source.read(4096)
     if start.startswith(_AGE):
         if not key.identity:
-            raise WrongKeyKind(kind="recipient")
+            raise NeedsIdentity
         return Opening(key.identity, 0)
     if not start.startswith(_KEY_BEGINS):
         raise NoBackup
     if not key.passphrase:
-        raise WrongKeyKind(kind="passphrase")
+        raise NeedsPassphrase
     lines, mark, _rest = start.partition(_KEY_ENDS)
     if not mark:
         raise signing.SealBroken
@@ -332,7 +340,7 @@ class _Pipe:
         while size:
             piece = self.read(min(size, _PIECE))
             if not piece:
-                raise BackupAltered(what=gettext_noop("it ends early"))
+                raise BackupAltered(what="manifest.json")
             pieces.append(piece)
             size -= len(piece)
         return b"".join(pieces)
@@ -419,9 +427,9 @@ def walk(pipe: _Pipe, visitor: Visitor, after: Callable[[], None]) -> tuple[Head
         after()
     while rest := pipe.read(_PIECE):  # to the end: only then the envelope says that nothing is missing
         if rest.strip(b"\0"):
-            raise BackupAltered(what=gettext_noop("more after its end"))
+            raise BackupAltered(what="manifest.json")
     if head is None or said is None:
-        raise BackupAltered(what=gettext_noop("it ends early"))
+        raise BackupAltered(what="manifest.json")
     _hear_of_missing(said, found)
     mine = json.loads(json.dumps(found.as_json()))
     for key in mine.keys() | said.keys():

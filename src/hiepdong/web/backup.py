@@ -36,7 +36,7 @@ _OF_THE_DISK = {
     *(errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EROFS),
     *(errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG),
 }
-_FULL_SQLITE = ("database or disk is full", "disk I/O error")
+_UNWRITTEN_BY_SQLITE = ("database or disk is full", "disk I/O error")
 _NAMED = 100  # missing files are named up to here, the rest is counted
 
 
@@ -57,11 +57,27 @@ class BackupBusy(DomainError):
 
 
 class BackupUnwritten(DomainError):
-    """The disk did not take the backup."""
+    """The backup could not be written."""
 
     code = "web.backup_unwritten"
     message = gettext_noop("The backup could not be written to %(folder)s (%(reason)s). Nothing of it was left there.")
-    hint = gettext_noop("Make room there or name another disk; a stick formatted as FAT takes no file over 4 GB.")
+    hint = gettext_noop("Look at the folder and its rights, or name another disk.")
+
+
+class BackupDiskFull(BackupUnwritten):
+    """No room for the backup."""
+
+    code = "web.backup_disk_full"
+    message = gettext_noop("There is not enough room in %(folder)s for the backup. Nothing of it was left there.")
+    hint = gettext_noop("Make room there or name another disk.")
+
+
+class BackupTooLarge(BackupUnwritten):
+    """The file system takes no file of that size."""
+
+    code = "web.backup_too_large"
+    message = gettext_noop("The disk of %(folder)s takes no file as large as the backup. Nothing of it was left there.")
+    hint = gettext_noop("A stick formatted as FAT takes at most 4 GB; format it as exFAT or name another disk.")
 
 
 class NoSecret(DomainError):
@@ -91,11 +107,22 @@ class OtherSecret(DomainError):
 
 
 class RestoreUnwritten(DomainError):
-    """The disk did not take what was to be restored."""
+    """The node could not be written."""
 
     code = "web.restore_unwritten"
     message = gettext_noop("The node could not be written to %(folder)s (%(reason)s). What was begun there was taken away.")
+    hint = gettext_noop("Look at the folder and its rights, and run it again; the backup is whole.")
+
+
+class RestoreDiskFull(RestoreUnwritten):
+    """No room for the node."""
+
+    code = "web.restore_disk_full"
+    message = gettext_noop("There is not enough room in %(folder)s for the node. What was begun there was taken away.")
     hint = gettext_noop("Make room there and run it again; the backup is whole.")
+
+
+_FULL = {errno.ENOSPC: BackupDiskFull, errno.EDQUOT: BackupDiskFull, errno.EFBIG: BackupTooLarge}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +213,8 @@ def _new_file(path: Path) -> Iterator[_NewFile]:
             if mine or part.stat().st_size == 0:  # empty: stopped before the lock
                 part.unlink()
         if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
-            raise BackupUnwritten(folder=path.parent, reason=error.strerror) from error
+            kind = _FULL.get(error.errno or 0, BackupUnwritten)
+            raise kind(folder=path.parent, reason=error.strerror) from error
         raise
 
 
@@ -328,7 +356,8 @@ def check(*, path: Path, key: archive.Key, tell: Tell) -> Facts:
     """Read a backup from end to end and check every digest, and that this program could restore it; nothing is written.
 
     Raises:
-        NoBackup, WrongKeyKind, BackupAltered of `hiepdong.web.archive`; NotOpened, SealBroken of `hiepdong.exchange.signing`.
+        NoBackup, NeedsPassphrase, NeedsIdentity, BackupAltered of `hiepdong.web.archive`.
+        NotOpened, SealBroken of `hiepdong.exchange.signing`.
         hiepdong.web.dump.NotThisProgram: it was made by a newer program.
     """
     with path.open("rb") as source:
@@ -388,7 +417,7 @@ def restore(*, path: Path, key: archive.Key, at: datetime, tell: Tell) -> Facts:
                 _write_secret(folder / "secret-key", secret)
             tell("tables", 0)
             with _empty_database():
-                _fill(source, opening, head, manifest, tell)
+                _fill(source, opening, path, head, manifest, tell)
                 tell("tables", len(head.tables))
                 executor = MigrationExecutor(connection)
                 if executor.migration_plan(executor.loader.graph.leaf_nodes()):
@@ -431,8 +460,10 @@ def _empty_node(folder: Path) -> Iterator[None]:
         mark.unlink()
         if not was_there:
             folder.rmdir()
-        if isinstance(error, OSError) or any(words in str(error) for words in _FULL_SQLITE):
-            raise RestoreUnwritten(folder=folder, reason=getattr(error, "strerror", None) or error) from error
+        if isinstance(error, OSError) or any(words in str(error) for words in _UNWRITTEN_BY_SQLITE):
+            full = error.errno in _FULL if isinstance(error, OSError) else str(error) == _UNWRITTEN_BY_SQLITE[0]
+            reason = getattr(error, "strerror", None) or error
+            raise (RestoreDiskFull if full else RestoreUnwritten)(folder=folder, reason=reason) from error
         raise
     mark.unlink()
     _sync_folder(folder)
@@ -479,7 +510,9 @@ def _empty_database() -> Iterator[None]:
         configured["NAME"] = connection.settings_dict["NAME"] = name
 
 
-def _fill(source: BinaryIO, key: archive.Opening, head: archive.Head, manifest: archive.Manifest, tell: Tell) -> None:
+def _fill(
+    source: BinaryIO, key: archive.Opening, path: Path, head: archive.Head, manifest: archive.Manifest, tell: Tell
+) -> None:
     """Make the tables as the backup had them, and read it a second time into them and into the folder of files."""
     MigrationExecutor(connection).migrate(dump.targets(head.migrations))
     loading = dump.loading(head.tables)
@@ -487,7 +520,7 @@ def _fill(source: BinaryIO, key: archive.Opening, head: archive.Head, manifest: 
     visitor = archive.Visitor(part=loading.load, file=_keep)
     again = _walk(source, key, visitor, tell)
     if (again[0], again[1].as_json()) != (head, manifest.as_json()):
-        raise archive.BackupAltered(what=gettext_noop("it changed while it was read"))
+        raise archive.BackupAltered(what=path.name)
     loading.end(head.last)
 
 

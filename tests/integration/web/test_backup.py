@@ -280,9 +280,9 @@ def test_only_the_right_passphrase_opens_it_and_age_alone_is_enough_to_read_it(h
     assert refused(lambda: backup.check(path=file, key=archive.Key(passphrase="không phải câu này"), tell=quiet)) == (
         "exchange.not_opened"
     )
-    assert refused(lambda: backup.check(path=file, key=OPENING, tell=quiet)) == "web.backup_key_kind"
+    assert refused(lambda: backup.check(path=file, key=OPENING, tell=quiet)) == "web.backup_needs_passphrase"
     assert refused(lambda: backup.check(path=home.backup, key=archive.Key(passphrase=PASSPHRASE), tell=quiet)) == (
-        "web.backup_key_kind"
+        "web.backup_needs_identity"
     )
     assert SECRET.encode() not in file.read_bytes()
     # as the how-to says it: without this program
@@ -722,6 +722,45 @@ def test_a_disk_that_takes_no_more_is_one_sentence_and_leaves_nothing(home, empt
     assert str(into.folder) in told.stderr
     assert "Traceback" not in told.stderr
     assert not into.folder.exists()
+
+
+def on_a_small_disk(home, size, words, disk):
+    """Run the command beside a disk of that size, which only it sees, and tell what is left on the disk."""
+    environment = home.environment() | {"PYTHONPATH": str(ROOT / "src")}
+    script = f'mount -t tmpfs -o size={size} small "$0" || exit 77; "$@" >&2; code=$?; ls -A "$0"; exit $code'
+    program = [sys.executable, "-c", "from hiepdong.config.cli import main; main()"]
+    command = [
+        "unshare",
+        *([] if os.geteuid() == 0 else ["-r"]),
+        "-m",
+        "sh",
+        "-c",
+        script,
+        str(disk),
+        *program,
+        *map(str, words),
+    ]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("this machine lets nobody mount a disk of his own")
+    return done
+
+
+@once
+def test_a_full_disk_is_told_in_words_and_nothing_is_left_on_it(home, empty, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    told = on_a_small_disk(home, "256k", ["backup", disk / "b", "--recipient", RECIPIENT], disk)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert len(told.stderr.strip().splitlines()) == 1
+    assert str(disk) in told.stderr
+    (tmp_path / "identity").write_text(IDENTITY)
+    into = empty()
+    into.folder = disk / "node"
+    told = on_a_small_disk(into, "1m", ["restore", home.backup, "--identity-file", tmp_path / "identity"], disk)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert len(told.stderr.strip().splitlines()) == 1
+    assert str(disk) in told.stderr
 
 
 # --- as an administrator types it ----------------------------------------------------------------------------------

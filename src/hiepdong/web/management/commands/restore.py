@@ -38,6 +38,8 @@ class Command(PlainCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         into: Path | None = options["into"]
         if into is not None and into.absolute() != Path(settings.HIEPDONG_DATA):
+            if os.environ.get("HIEPDONG_DATA") == str(into.absolute()):
+                raise CommandError(f"--into: {os.environ.get('DJANGO_SETTINGS_MODULE')}: HIEPDONG_DATA", returncode=2)
             _begin_again(into.absolute())
         with override("vi"), stopped_in_order():
             if not options["file"].is_file():
