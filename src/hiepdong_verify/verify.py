@@ -130,6 +130,14 @@ MESSAGES = {  # code: (Vietnamese, English)
         "Khóa {kid} được ghi cho hai chủ: {owner} và {other}.",
         "The key {kid} is said to belong to two: {owner} and {other}.",
     ),
+    "owner_of_another_node": (
+        "{owner} thuộc nút {node}; nút {other} không có quyền với khóa của cơ quan này.",
+        "{owner} belongs to node {node}; node {other} may not speak of its keys.",
+    ),
+    "key_of_refused": (
+        "Khóa {kid} chỉ được biết qua một thông báo về khóa đã bị từ chối.",
+        "The key {kid} is known only by a statement about a key that is refused.",
+    ),
     "key_bad": ("Khóa công khai không dùng được: {found}.", "The public key cannot be used: {found}."),
     "key_expired": (
         "Ghi thời điểm {at}, nhưng khóa {kid} chỉ có hiệu lực đến {until}.",
@@ -1190,6 +1198,7 @@ class Checker:
     def __init__(self, report: Report, ring: Ring, given: Bundle) -> None:
         self.report, self.ring, self.set = report, ring.copy(), given
         self.by_digest: dict[str, Document] = {}
+        self.learned_by: dict[str, Document] = {}  # kid: the statement that is the only reason to know the key
         self.doubtful: dict[str, str] = {}  # kid: owner, of keys that the set names and the reader does not trust
 
     def run(self) -> None:
@@ -1238,9 +1247,12 @@ class Checker:
                 if self.ring.given and (trusted is None or trusted.owner is None):
                     self.say(NOTE, document, "keys_of_others", node=key.node)
                     continue
-                put_invitation(self.ring, document)
+                self.ring.put(key)
+                self.ring.speakers.setdefault(key.node, document.payload["speaker"])
                 document.good = True
                 self.used(self.ring.keys[key.kid])
+                for row in document.payload["keys"]:
+                    self.take_row(document, row, key.node)
                 self.say(GOOD, document, "signature_good", what=document.title, owner=key.whose)
             except Refused as refused:
                 self.say(refused.level, document, refused.code, **refused.facts)
@@ -1272,9 +1284,12 @@ class Checker:
                 raise Refused("key_statement_signer", found=signer.whose)
             self.check_time(document, signer)
             self.used(signer)
+            self.refuse_other_node(p["owner"], p["node"])
             known = self.ring.keys.get(p["kid"])
             if known is not None and known.owner not in {p["owner"], None}:
                 raise Refused("key_two_owners", kid=known.kid, owner=known.whose, other=owner)
+            if known is not None and known.node not in {p["node"], ""}:
+                raise Refused("owner_of_another_node", owner=owner, node=known.node, other=p["node"])
             if p["action"] == "revoke":
                 if signer.revoked_at and signer.revoked_at < p["at"]:
                     raise Refused("key_statement_signer", found=f"{signer.kid} ({signer.revoked_at})")
@@ -1299,7 +1314,9 @@ class Checker:
             return
         if signer.revoked_at:
             document.revoked = (signer.kid, signer.revoked_at)
-        self.ring.put(Key(kid, public, p["owner"], p["node"], p["valid_from"], p["valid_until"]))
+        if kid not in self.ring.keys:
+            self.ring.put(Key(kid, public, p["owner"], p["node"], p["valid_from"], p["valid_until"]))
+            self.learned_by[kid] = document
         old = self.ring.keys.get(p["replaces"])
         if old is not None and old.owner == p["owner"]:
             old.valid_until = min(old.valid_until or p["valid_from"], p["valid_from"])
@@ -1313,16 +1330,24 @@ class Checker:
         if signer.revoked_at or not fits(signer.public, *document.signatures[0][1:]):
             return
         for row in directory_of(document):
-            try:
-                key = key_of_row(row, signer.node)
-                if key.kid in self.ring.keys:
-                    continue
-                if self.ring.of(row["owner"]):
-                    self.say(MISSING, document, "key_recovery", kid=key.kid, owner=row["owner"])
-                else:
-                    self.ring.put(key)
-            except Refused as refused:
-                self.say(refused.level, document, refused.code, **refused.facts)
+            self.take_row(document, row, signer.node)
+
+    def take_row(self, document: Document, row: dict[str, Any], node: str) -> None:
+        """Take a key that a node names for an organisation: its first one only, and not of an organisation of another node."""
+        try:
+            key = key_of_row(row, node)
+            self.refuse_other_node(row["owner"], node)
+            if key.kid not in self.ring.keys and self.ring.given and self.ring.of(row["owner"]):
+                self.say(MISSING, document, "key_recovery", kid=key.kid, owner=row["owner"])
+            else:
+                self.ring.put(key)
+        except Refused as refused:
+            self.say(refused.level, document, refused.code, **refused.facts)
+
+    def refuse_other_node(self, owner: str, node: str) -> None:
+        other = next((k.node for k in self.ring.of(owner) if owner and k.node and k.node != node), "")
+        if other:
+            raise Refused("owner_of_another_node", owner=owner, node=other, other=node)
 
     def used(self, key: Key) -> None:
         self.report.keys_used[key.kid] = key.whose
@@ -1401,31 +1426,35 @@ class Checker:
 
     def check_revoked(self) -> None:
         """§4: what a revoked key signed stays good only if somebody else had seen it before."""
+        seen = self.first_seen()
         for document in self.documents:
-            if not document.good or not document.revoked[0]:
-                continue
-            kid, at = document.revoked
-            owner = self.ring.keys[kid].whose
-            seen = [
-                r.moment
-                for r in self.some("receipt")
-                if r.payload["digest"] == document.digest and not r.revoked[0] and self.ring.keys[r.kid].whose != owner
-            ]
-            seen += [
-                h.moment
-                for h in self.some("hop")
-                if h.payload["digest"] == document.digest and not h.revoked[0] and h.kid != kid
-            ]
-            seen += [w for w in (self.covered.get(document.digest),) if w]
-            if document.kind == "checkpoint":
-                seen += [
-                    w.moment for w in self.some("witness") if w.payload["checkpoint"] == document.digest and not w.revoked[0]
-                ]
-            if seen and min(seen) < at:
-                self.say(NOTE, document, "revoked_but_witnessed", at=at, seen=min(seen))
-            else:
-                document.good = False
-                self.say(FALSE, document, "key_revoked", kid=kid, at=at)
+            if document.good and document.revoked[0]:
+                kid, at = document.revoked
+                owner = self.ring.keys[kid].whose
+                moments = [m for whose, m in seen.get(document.digest, ()) if whose != owner]
+                if moments and min(moments) < at:
+                    self.say(NOTE, document, "revoked_but_witnessed", at=at, seen=min(moments))
+                else:
+                    document.good = False
+                    self.say(FALSE, document, "key_revoked", kid=kid, at=at)
+        refused = {kid for kid, statement in self.learned_by.items() if not statement.good}
+        while refused:
+            for document in self.documents:
+                if document.good and refused & {kid for kid, _, _ in document.signatures}:
+                    document.good = False
+                    self.say(FALSE, document, "key_of_refused", kid=document.kid)
+            refused = {kid for kid, statement in self.learned_by.items() if not statement.good} - refused
+
+    def first_seen(self) -> dict[str, list[tuple[str, str]]]:
+        """Return by digest who had seen a document, and when: receipts, hops, witnesses, and the sealed journal."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for kind, name in (("receipt", "digest"), ("hop", "digest"), ("witness", "checkpoint")):
+            for d in self.some(kind):
+                if not d.revoked[0]:
+                    found.setdefault(d.payload[name], []).append((self.ring.keys[d.kid].whose, d.moment))
+        for digest, at in self.covered.items():
+            found.setdefault(digest, []).append(("", at))
+        return found
 
     # what dispatches say of each other
 
@@ -2132,7 +2161,7 @@ def check_folder(report: Report, ring: Ring, archive: Archive, where: str) -> No
     named = Ring()
     for name, size in sorted(good.items()):
         try:
-            read_folder_file(report, given, archive, name, size, where, named)
+            read_folder_file(report, given, archive, (name, size, manifest[name]), where, named)
         except Refused as refused:
             report.add(refused.level, f"{where}/{name}", refused.code, **refused.facts)
     checker = Checker(report, ring, given)
@@ -2150,15 +2179,18 @@ def check_folder(report: Report, ring: Ring, archive: Archive, where: str) -> No
     checker.run()
 
 
-def read_folder_file(report: Report, given: Bundle, archive: Archive, name: str, size: int, where: str, named: Ring) -> None:
-    """Read one file of an evidence folder into the set, by the place where it stands."""
+def read_folder_file(
+    report: Report, given: Bundle, archive: Archive, one: tuple[str, int, str], where: str, named: Ring
+) -> None:
+    """Read one file of an evidence folder (name, size, SHA-256) into the set, by the place where it stands."""
+    name, size, digest = one
     at, base = f"{where}/{name}", name.rsplit("/", 1)[-1]
     if re.fullmatch(r"documents/[^/]+\.jws", name):
         given.documents.append(read_compact(archive.read(name), at))
     elif re.fullmatch(r"documents/[^/]+\.json", name):
         given.documents.append(read_several(read_json(archive.read(name), base), at))
     elif re.fullmatch(r"files/[0-9a-f]{64}", name):
-        if archive.measure(name)[0] != base:
+        if digest != base:
             raise Refused("file_name_digest", name=name)
         given.files[base], given.file_names[base] = size, at
     elif re.fullmatch(r"reviews/[^/]+\.json", name):

@@ -304,6 +304,7 @@ class Checking {
     this.ring = new Ring(trusted);
     this.documents = [];
     this.files = new Map(); // digest: size
+    this.learnedBy = new Map(); // kid: the statement without which the key would not be known
     this.seals = new Map();
     this.entries = new Map();
     this.reasons = [];
@@ -363,8 +364,8 @@ class Checking {
         if (!fits(key, d.signatures[0])) fail('signature');
         if (this.ring.given && !this.ring.keys.has(key.kid)) return;
         this.ring.put({ ...key, owner: '', node: node.get('id'), from: null, until: null, revoked: null });
-        if (d.p.get('speaker')) this.ring.speakers.set(node.get('id'), d.p.get('speaker'));
-        for (const r of d.p.get('keys')) this.ring.row(r, node.get('id'));
+        if (!this.ring.speakers.has(node.get('id'))) this.ring.speakers.set(node.get('id'), d.p.get('speaker'));
+        for (const r of d.p.get('keys')) this.try(d, () => this.vouched(d, r, node.get('id')));
         d.good = true;
       });
     }
@@ -397,8 +398,9 @@ class Checking {
     const own = signer.owner === p.get('owner');
     if (signer.node !== p.get('node') || !(own || signer.owner === '')) fail('may not speak of this key');
     this.inTime(d, signer);
+    this.atHome(p.get('owner'), p.get('node'));
     const known = this.ring.keys.get(p.get('kid'));
-    if (known && known.owner !== p.get('owner')) fail('a key of two owners');
+    if (known && (known.owner !== p.get('owner') || known.node !== p.get('node'))) fail('a key of two owners');
     if (p.get('action') === 'revoke') {
       if (signer.revoked && signer.revoked < p.get('at')) fail('signed by a revoked key');
       if (known && (!known.revoked || p.get('at') < known.revoked)) known.revoked = p.get('at');
@@ -410,6 +412,7 @@ class Checking {
     if (own && p.get('replaces') !== signer.kid) fail('no continuity');
     if (!own && !known) throw new Missing('a recovery: compare the fingerprint');
     d.revokedAt = signer.revoked;
+    if (!known) this.learnedBy.set(key.kid, d);
     this.ring.put({ ...key, owner: p.get('owner'), node: p.get('node'), from: p.get('valid_from'), until: p.get('valid_until'), revoked: null });
     const old = this.ring.keys.get(p.get('replaces'));
     if (old && old.owner === p.get('owner') && (!old.until || p.get('valid_from') < old.until)) old.until = p.get('valid_from');
@@ -422,12 +425,19 @@ class Checking {
     const told = d.p.get('body').get('directory');
     const rows = isMap(told) ? told.get('keys') : [];
     if (!list(members(keyRow))(rows)) return;
-    for (const r of rows) {
-      const { kid } = readJwk(r.get('jwk'));
-      if (this.ring.keys.has(kid)) continue;
-      if ([...this.ring.keys.values()].some((k) => k.owner === r.get('owner'))) this.no('missing', d, 'a recovery: compare the fingerprint');
-      else this.ring.row(r, signer.node);
-    }
+    for (const r of rows) this.try(d, () => this.vouched(d, r, signer.node));
+  }
+
+  atHome(owner, node) {
+    if (owner && [...this.ring.keys.values()].some((k) => k.owner === owner && k.node !== node)) fail('an organisation of another node');
+  }
+
+  vouched(d, row, node) {
+    const { kid } = readJwk(row.get('jwk'));
+    this.atHome(row.get('owner'), node);
+    const first = ![...this.ring.keys.values()].some((k) => k.owner === row.get('owner'));
+    if (this.ring.given && !first && !this.ring.keys.has(kid)) throw new Missing('a recovery: compare the fingerprint');
+    this.ring.row(row, node);
   }
 
   // signatures
@@ -519,6 +529,14 @@ class Checking {
       if (!seen.some((at) => at < d.revokedAt)) {
         d.good = false;
         this.no('false', d, 'the key was revoked');
+      }
+    }
+    for (let moved = true; moved;) {
+      moved = false;
+      for (const d of this.documents.filter((x) => x.good && x.signatures.some((s) => this.learnedBy.get(s.kid)?.good === false))) {
+        d.good = false;
+        moved = true;
+        this.no('false', d, 'the key is known only by a statement that is refused');
       }
     }
   }

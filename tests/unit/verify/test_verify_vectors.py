@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from hiepdong.exchange import signing
+from hiepdong.exchange.bundle_file import open_bundle
+from hiepdong.exchange.bundle_refusals import BundleRefused
 from hiepdong_verify import verify
 from support import vectors
 
@@ -88,6 +90,28 @@ def test_the_node_takes_no_key_that_proves_nothing():
     with pytest.raises(signing.BadSignature):
         signing.verify(document, public_jwk=jwk, kid=header["kid"], typ=header["typ"])
     assert signing.thumbprint_of(rows[0]["jwk"]) == vectors.kid("commune")
+
+
+# What is wrong here is one item, or who sent it to whom: the bundle itself can be opened.
+OPENS = {
+    "bundle-item-bad-signature",
+    "bundle-item-wrong-kind",
+    "bundle-hop-of-other-bytes",
+    "bundle-wrong-node",
+    "bundle-signed-by-another",
+    "bundle-of-a-stranger",
+}
+
+
+@pytest.mark.parametrize("name", [n for n in VECTORS if n.startswith("bundle-") and n != "bundle-encrypted"])
+def test_the_node_opens_a_bundle_exactly_where_the_vectors_let_it(name):
+    path = vectors.FOLDER / VECTORS[name]["files"][0]
+    if VECTORS[name]["verdict"] == "good" or name in OPENS:
+        with open_bundle(path, verify=signing.claims_of) as found:
+            assert len(list(found.items())) == found.statement["items"]
+    else:
+        with pytest.raises(BundleRefused), open_bundle(path, verify=signing.claims_of):
+            pass
 
 
 def test_the_vectors_cover_every_kind_of_answer():
