@@ -12,6 +12,7 @@ from django.db.models import Max
 
 from hiepdong.kernel.errors import DomainError
 
+from .domain import chain
 from .domain.chain import Break, BreakKind, EntryFacts, Known, SealFacts, Unreadable, Walk
 from .models import Entry, Seal, Stamp, StampFailure
 from .timestamping import Root, read_token
@@ -91,6 +92,21 @@ def latest_seal() -> SealedState | None:
 def seal(number: int) -> SealedState | None:
     """Return a seal by its number, or None."""
     return _state(Seal.objects.filter(number=number))
+
+
+def seal_text(number: int) -> bytes | None:
+    """Return the lines of a seal, for a folder of evidence: their SHA-256 is its digest. None: there is no such seal."""
+    found = Seal.objects.filter(number=number).first()
+    if found is None:
+        return None
+    return chain.seal_text(number=number, previous_digest=found.previous_digest, lines=bytes(found.lines))
+
+
+def sealed_entry(pk: int) -> tuple[int, bytes] | None:
+    """Return the number of the seal that covers an entry, and the bytes of the entry that were hashed for it. With the text
+    of the seal they prove this one entry and show no other. None: no such entry, or not sealed yet."""
+    rows = [row for row in _read(Entry.objects.filter(pk=pk, seal__isnull=False)) if isinstance(row, EntryFacts)]
+    return (rows[0].seal or 0, chain.canonical(rows[0])) if rows else None
 
 
 def latest_stamp() -> StampState | None:

@@ -41,6 +41,17 @@ def test_a_seal_is_what_the_protocol_page_says_also_after_the_database_stored_it
     assert queries.seal(4) is None
 
 
+def test_one_entry_is_proven_by_its_bytes_and_the_text_of_its_seal_alone(three_seals):
+    entry, seal = three_seals[0][5], three_seals[1][1]
+    number, data = queries.sealed_entry(entry.pk)
+    text = queries.seal_text(number)
+    assert hashlib.sha256(text).hexdigest() == seal.digest
+    assert hashlib.sha256(data).hexdigest() in text.decode().split("\n")[3:-1]
+    assert json.loads(data)["id"] == entry.pk
+    assert queries.sealed_entry(add_entries(1)[0].pk) is None
+    assert queries.seal_text(4) is None
+
+
 def test_nothing_is_sealed_twice_and_an_empty_journal_not_at_all(db):
     assert seal_entries(at=AT) == 0
     assert queries.latest_seal() is None

@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -100,6 +101,9 @@ def test_the_digests_are_those_that_the_protocol_page_prints():
         '"code":"exchange.dispatch.sent","facts":{"number":5,"to":["nghe-an.ky-son"]},"id":1,"organisation_id":7,'
         '"subject_id":"41","subject_kind":"exchange.Dispatch","subject_name":"Số: 05/BC-ĐBP"}'
     )
+    page = (Path(__file__).parents[3] / "docs/reference/protocol.md").read_text(encoding="utf-8")
+    for printed in (canonical(first).decode(), canonical(second).decode(), *PRINTED):
+        assert printed in page
     lines = entry_digest(first) + entry_digest(second)
     # Made from the page alone, without the functions under test.
     by_hand = hashlib.sha256(

@@ -183,6 +183,12 @@ def digest_or_none(row: EntryFacts | Unreadable) -> bytes | None:
         return None
 
 
+def seal_text(*, number: int, previous_digest: str, lines: bytes) -> bytes:
+    """Return the lines of a seal as a file: its SHA-256 is the digest of the seal. The arguments are those of `seal_digest`."""
+    text = f"{FORMAT}\n{number}\n{previous_digest}\n".encode()
+    return text + lines.hex("\n", WIDTH).encode() + b"\n" if lines else text
+
+
 def seal_digest(*, number: int, previous_digest: str, lines: bytes) -> str:
     """Return the digest of a seal, 64 hex characters.
 
@@ -191,10 +197,7 @@ def seal_digest(*, number: int, previous_digest: str, lines: bytes) -> str:
         previous_digest: digest of the seal before it, "" for the first.
         lines: the digests of its entries in the order of their ids, 32 bytes each.
     """
-    made = hashlib.sha256(f"{FORMAT}\n{number}\n{previous_digest}\n".encode())
-    if lines:
-        made.update(lines.hex("\n", WIDTH).encode() + b"\n")
-    return made.hexdigest()
+    return hashlib.sha256(seal_text(number=number, previous_digest=previous_digest, lines=lines)).hexdigest()
 
 
 @dataclass(slots=True)
