@@ -690,6 +690,17 @@ def test_a_restore_killed_at_any_moment_leaves_nothing_or_a_half_node_that_every
     assert done or how == "TIME" or into.kind == "postgresql"
 
 
+@once
+def test_a_half_node_is_served_by_no_way(empty):
+    into = empty()
+    into.folder.mkdir()
+    (into.folder / UNFINISHED).touch()
+    served = typed(into, "serve")
+    assert (served.returncode, "hiepdong restore" in served.stderr, "Traceback" in served.stderr) == (1, True, False)
+    with program(into, "import hiepdong.config.wsgi") as behind_a_front_server:
+        assert behind_a_front_server.wait(timeout=60) == 1
+
+
 # --- full disk -----------------------------------------------------------------------------------------------------
 
 
