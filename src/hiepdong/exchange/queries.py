@@ -22,6 +22,8 @@ from . import links, search_index, signing
 from .domain.envelope import Content, InvalidContent, canonical, instant, read_content, receipt_json
 from .models import Addressee, Attachment, Dispatch, Draft, Receipt, ReceiptCode
 
+OUT = "out"  # the register of papers that people write; "service" holds what nodes tell each other
+
 
 def _visible(seat: Seat) -> QuerySet[Dispatch]:
     ids = visible_organisation_ids(seat)
@@ -230,6 +232,19 @@ def is_kept(attachment: Attachment) -> bool:
     return is_on_disk(attachment.file)
 
 
+def receipt_of(seat: Seat, dispatch_uuid: uuid.UUID, receipt_id: int) -> tuple[str, bytes]:
+    """Return the code of a receipt and its signed bytes as stored.
+
+    Raises:
+        NotFound: no such receipt of that paper, or no party of it is visible to the seat.
+    """
+    receipts = (r for a in dispatch_for(seat, dispatch_uuid).addressees.all() for r in a.receipts.all())
+    found = next((r for r in receipts if r.pk == receipt_id), None)
+    if found is None:
+        raise NotFound
+    return found.code, bytes(found.signed)
+
+
 def raw_of(seat: Seat, dispatch_uuid: uuid.UUID) -> bytes:
     """Return the signed bytes as stored."""
     return bytes(dispatch_for(seat, dispatch_uuid).signed)
@@ -244,8 +259,9 @@ class RegisterFilter:
     last: date | None = None
     other: int | None = None  # the other organisation
     kind: str = ""
-    state: str = ""  # "waiting", "acknowledged", "returned"
+    state: str = ""  # "waiting", "acknowledged", "in_work", "done", "returned", "under_way"
     sort: str = "-number"  # or "number"
+    register: str = OUT
 
 
 def _own(seat: Seat, organisation_id: int) -> None:
@@ -256,7 +272,8 @@ def _own(seat: Seat, organisation_id: int) -> None:
 def register_out(seat: Seat, organisation_id: int, chosen: RegisterFilter) -> QuerySet[Dispatch]:
     """Return the outgoing register of a visible organisation for a year, by number."""
     _own(seat, organisation_id)
-    found = Dispatch.objects.filter(sender_id=organisation_id, register_year=chosen.year).defer("signed")
+    found = Dispatch.objects.filter(sender_id=organisation_id, register=chosen.register, register_year=chosen.year)
+    found = found.defer("signed")
     found = _between(found, chosen)
     if chosen.kind:
         found = found.filter(kind=chosen.kind)
@@ -280,6 +297,7 @@ def register_in(seat: Seat, organisation_id: int, chosen: RegisterFilter) -> Que
         organisation_id=organisation_id,
         sent_at__gte=at_local(date(chosen.year, 1, 1)),
         sent_at__lt=at_local(date(chosen.year + 1, 1, 1)),
+        dispatch__register=chosen.register,
     )
     found = _between(found, chosen)
     if chosen.kind:
@@ -304,6 +322,9 @@ def _state(state: str) -> Q:
     return {
         "waiting": Q(acknowledged_at__isnull=True, returned_at__isnull=True),
         "acknowledged": Q(acknowledged_at__isnull=False),
+        "in_work": Q(in_work_at__isnull=False, done_at__isnull=True),
+        "done": Q(done_at__isnull=False),
+        "under_way": Q(arrived_at__isnull=True),
         "returned": Q(returned_at__isnull=False),
     }.get(state, Q())
 
@@ -323,6 +344,7 @@ def waiting_for_acknowledgement(seat: Seat, *, at: datetime, limit: int = 20) ->
             sent_at__lte=at,
             acknowledged_at__isnull=True,
             returned_at__isnull=True,
+            dispatch__register=OUT,  # what nodes tell each other waits for no person
         )
         .select_related("dispatch", "dispatch__sender")
         .defer("dispatch__signed")
@@ -339,6 +361,7 @@ def count_waiting(seat: Seat, *, at: datetime) -> int:
         sent_at__lte=at,
         acknowledged_at__isnull=True,
         returned_at__isnull=True,
+        dispatch__register=OUT,
     ).count()
 
 
@@ -347,7 +370,7 @@ def just_happened(seat: Seat, *, at: datetime, limit: int = 10) -> list[Addresse
     require(seat, Action.READ)
     own = seat.organisation_id
     rows = Addressee.objects.filter(sent_at__lte=at).select_related("dispatch", "dispatch__sender", "organisation")
-    rows = rows.defer("dispatch__signed")
+    rows = rows.filter(dispatch__register=OUT).defer("dispatch__signed")
     received = list(rows.filter(organisation_id=own).order_by("-sent_at")[:limit])
     recent = list(
         Dispatch.objects.filter(sender_id=own, sent_at__lte=at).order_by("-sent_at").values_list("pk", flat=True)[:limit]

@@ -7,7 +7,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -36,6 +36,7 @@ WITNESS_TYPE = "hiepdong.witness+json"
 HOP_TYPE = "hiepdong.hop+json"
 REQUEST_TYPE = "hiepdong.request+json"
 BUNDLE_TYPE = "hiepdong.bundle+json"
+DUTIES_TYPE = "hiepdong.duties+json"
 JOINT_TYPES = {"regulation": "hiepdong.regulation+json", "account": "hiepdong.account+json"}
 
 
@@ -237,6 +238,98 @@ def payload_of(signed: bytes) -> bytes:
 def digest_of(signed: bytes) -> str:
     """Return the SHA-256 of the signed bytes, hex."""
     return hashlib.sha256(signed).hexdigest()
+
+
+# --- documents that several sign: JWS, general JSON serialisation (RFC 7515, 7.2.1) ------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One signature of a document that several sign: both members as they stand there, and whose key it names."""
+
+    protected: str
+    signature: str
+    kid: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return it as it stands in the document."""
+        return {"protected": self.protected, "signature": self.signature}
+
+
+@dataclass(frozen=True, slots=True)
+class General:
+    """A document that several sign: its payload, its type, and the signatures, none of them checked yet."""
+
+    payload: bytes
+    typ: str
+    parts: tuple[Part, ...]
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the payload, hex: the signatures may still grow."""
+        return digest_of(self.payload)
+
+
+MOST_PARTS = 1000
+
+
+def general_of(data: Any) -> General:
+    """Read such a document from its JSON, strictly: exactly the members of the protocol, one type, no key twice.
+
+    Raises:
+        BadSignature: says what is not so. No signature is checked here.
+    """
+    if not isinstance(data, Mapping) or set(data) != {"payload", "signatures"}:
+        raise BadSignature(what="payload, signatures")
+    payload, listed = data["payload"], data["signatures"]
+    if not isinstance(payload, str) or not isinstance(listed, list) or not 0 < len(listed) <= MOST_PARTS:
+        raise BadSignature(what="payload, signatures")
+    parts, types = [], set()
+    for row in listed:
+        if not isinstance(row, Mapping) or set(row) != {"protected", "signature"}:
+            raise BadSignature(what="protected, signature")
+        protected, signature = row["protected"], row["signature"]
+        if not isinstance(protected, str) or not isinstance(signature, str) or "." in protected + payload + signature:
+            raise BadSignature(what="protected, signature")
+        header = header_of(_compact(protected, payload, signature))
+        parts.append(Part(protected, signature, header["kid"]))
+        types.add(header["typ"])
+    if len(types) != 1 or len({p.kid for p in parts}) != len(parts):
+        raise BadSignature(what="kid, typ")
+    return General(_raw(payload.encode("ascii")), types.pop(), tuple(parts))
+
+
+def _compact(protected: str, payload: str, signature: str) -> bytes:
+    try:
+        return f"{protected}.{payload}.{signature}".encode("ascii")
+    except UnicodeEncodeError as error:
+        raise BadSignature(what="base64url") from error
+
+
+def _encoded(payload: bytes) -> str:
+    return base64.urlsafe_b64encode(payload).rstrip(b"=").decode("ascii")
+
+
+def sign_general(payload: bytes, *, kid: str, private_encrypted: str, secret: str, typ: str) -> Part:
+    """Return one more signature over the payload; it covers its own header and the payload, not the other signatures."""
+    signed = sign(payload, kid=kid, private_encrypted=private_encrypted, secret=secret, typ=typ)
+    protected, _, signature = signed.decode("ascii").split(".")
+    return Part(protected, signature, kid)
+
+
+def verify_general(payload: bytes, part: Part, *, public_jwk: dict[str, Any], typ: str) -> None:
+    """Check one signature as that of a document in compact serialisation is checked.
+
+    Raises:
+        BadSignature: says what does not fit.
+    """
+    document = _compact(part.protected, _encoded(payload), part.signature)
+    verify(document, public_jwk=public_jwk, kid=part.kid, typ=typ)
+
+
+def general_json(payload: bytes, parts: Iterable[Part]) -> dict[str, Any]:
+    """Return the document as JSON, with the signatures that are there."""
+    return {"payload": _encoded(payload), "signatures": [p.as_json() for p in parts]}
 
 
 # --- files encrypted with age (age-encryption.org/v1) ----------------------------------------------------------------

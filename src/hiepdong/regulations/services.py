@@ -1,15 +1,30 @@
-"""Loading a version of a regulation: all or nothing."""
+"""Loading a version of a regulation, all or nothing; between nodes, only what all its parties have signed.
+
+A version has a row here exactly when it is in force at this node. Where every party lives here, the administrator loads the
+file and that is all. Where parties live at other nodes, the file is proposed, each party signs it at its home, and it is loaded
+by itself when the last signature has come: the same bytes on every node, so every node counts the same due moments.
+"""
 
 import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
+from hiepdong.accounts.models import Seat
+from hiepdong.documents.models import File
+from hiepdong.documents.services import is_on_disk, keep_file, read_file
+from hiepdong.exchange import joint
+from hiepdong.exchange.domain.joint import regulation_payload
+from hiepdong.exchange.models import Dispatch, JointDocument, Kind
+from hiepdong.journal.models import Entry
 from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, gettext_noop
 from hiepdong.kernel.text import nfc
 from hiepdong.organisations import queries as organisations
+from hiepdong.organisations.models import Organisation
 
 from .domain.format import Problem, Regulation, check
 from .models import Article, DutyRule, Form, Instrument, Party
@@ -27,20 +42,30 @@ class InvalidRegulation(DomainError):
         self.problems = problems
 
 
-@transaction.atomic
-def load_instrument(*, file_bytes: bytes, name: str, actor: Any, at: datetime) -> Instrument:
-    """Load one version. The same bytes again give the version that is there; an amendment closes the one before.
+class NotSigned(DomainError):
+    """Some parties live at other nodes, and not all have signed."""
 
-    Raises:
-        InvalidRegulation: with every problem; nothing was changed.
-    """
-    digest = hashlib.sha256(file_bytes).hexdigest()
-    same = Instrument.objects.filter(digest=digest).first()
-    if same is not None:
-        return same
+    code = "regulations.not_signed"
+    message = gettext_noop("%(name)s binds parties of other nodes (%(parties)s) and has not been signed by all.")
+    hint = gettext_noop("Propose it with hiepdong regulation propose FILE; it comes into force by itself when all have signed.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """A file held against what this node knows."""
+
+    regulation: Regulation | None
+    known: dict[str, Organisation]
+    parent: Instrument | None
+    before: Instrument | None
+    problems: list[Problem]
+
+
+def _examined(file_bytes: bytes, name: str, *, skip: bool = False) -> _Examined:
+    """Return a file with every problem; `skip` lets version numbers be left out that were proposed and given up."""
     regulation, problems = check(file_bytes, name)
     if regulation is None:
-        raise InvalidRegulation(name=name, problems=problems)
+        return _Examined(None, {}, None, None, problems)
     keys = {regulation.issuer, *(k for k, _ in regulation.parties)}
     for duty in regulation.duties:
         selectors = [duty["debtor"], duty["creditor"], *duty.get("copies", [])]
@@ -57,13 +82,39 @@ def load_instrument(*, file_bytes: bytes, name: str, actor: Any, at: datetime) -
             problems.append(Problem(name, "parent", regulation.parent, "khóa của quy chế đã nạp"))
     before = Instrument.objects.filter(key=regulation.key).order_by("-version").first()
     if before is not None:
-        if regulation.version != before.version + 1:
+        if regulation.version != before.version + 1 and not (skip and regulation.version > before.version):
             problems.append(Problem(name, "version", str(regulation.version), f"{before.version + 1} (sửa đổi bản đã nạp)"))
         if regulation.effective_from <= before.effective_from:
             accepted = f"ngày sau {before.effective_from.isoformat()}, ngày hiệu lực của bản trước"
             problems.append(Problem(name, "effective_from", regulation.effective_from.isoformat(), accepted))
+    return _Examined(regulation, known, parent, before, problems)
+
+
+@transaction.atomic
+def load_instrument(*, file_bytes: bytes, name: str, actor: Any, at: datetime, skip: bool = False) -> Instrument:
+    """Load one version. The same bytes again give the version that is there; an amendment closes the one before.
+
+    From now on it is in force here, so this is the one place that asks for the signatures. `skip` leaves out version numbers
+    that were proposed and given up; only for what all parties have signed.
+
+    Raises:
+        InvalidRegulation: with every problem; nothing was changed.
+        NotSigned: parties live at other nodes, and not all have signed these bytes.
+    """
+    digest = hashlib.sha256(file_bytes).hexdigest()
+    same = Instrument.objects.filter(digest=digest).first()
+    if same is not None:
+        return same
+    examined = _examined(file_bytes, name, skip=skip and signed_by_all(digest))
+    regulation, known, parent, before = examined.regulation, examined.known, examined.parent, examined.before
+    problems = examined.problems
+    if regulation is None:
+        raise InvalidRegulation(name=name, problems=problems)
     if problems:
         raise InvalidRegulation(name=name, problems=problems)
+    abroad = joint.homes_abroad(known[k].pk for k, _ in regulation.parties)
+    if abroad and not signed_by_all(digest):
+        raise NotSigned(name=f"{regulation.key}/{regulation.version}", parties=_some(abroad))
     if before is not None and (before.effective_until is None or before.effective_until > regulation.effective_from):
         Instrument.objects.filter(pk=before.pk).update(effective_until=regulation.effective_from)
     instrument = Instrument.objects.create(
@@ -130,3 +181,103 @@ def _contents(instrument: Instrument, regulation: Regulation, known: dict[str, A
         )
         for d in regulation.duties
     )
+
+
+# --- signed by all ---------------------------------------------------------------------------------------------------------
+
+MEDIA_TYPE = "application/toml"
+
+
+def signed_by_all(digest: str) -> bool:
+    """Say whether the parties have all signed the file with that SHA-256."""
+    return any(_digest(d) == digest for d in joint.documents(kind="regulation") if d.complete_at is not None)
+
+
+def _digest(document: JointDocument) -> str:
+    return str(joint.terms_of(document).claims["digest"])
+
+
+def _some(bodies: Collection[Organisation]) -> str:
+    names = [o.name for o in bodies]
+    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+
+
+@transaction.atomic
+def propose(*, file_bytes: bytes, name: str, actor: Seat | None, at: datetime) -> JointDocument:
+    """Lay a file before its parties for their signatures; the same bytes again are the same proposal.
+
+    Raises:
+        InvalidRegulation: the file could not be loaded here; with every problem. NotAParty, NotAllowed.
+    """
+    examined = _examined(file_bytes, name, skip=True)
+    regulation = examined.regulation
+    loaded = Instrument.objects.filter(digest=hashlib.sha256(file_bytes).hexdigest()).exists()
+    if regulation is None or (examined.problems and not loaded):
+        raise InvalidRegulation(name=name, problems=examined.problems)
+    file_name = f"{regulation.key}-{regulation.version}.toml"
+    kept = keep_file(data=file_bytes, name=file_name, media_type=MEDIA_TYPE, at=at)
+    parties = [k for k, _ in regulation.parties]
+    payload = regulation_payload(key=regulation.key, version=regulation.version, digest=kept.digest, parties=parties)
+    return joint.propose(kind="regulation", payload=payload, actor=actor, at=at)
+
+
+def text_of(document: JointDocument) -> tuple[Regulation | None, list[Problem]]:
+    """Return what the parties of a document sign, read from its file, and what keeps it from being loaded here.
+
+    A file that is not here yet, or that says something else than the document (another key, version or other parties), is such
+    a problem too.
+    """
+    claims = joint.terms_of(document).claims
+    file = File.objects.filter(digest=claims["digest"], kept=True).first()
+    if file is None or not is_on_disk(file):
+        return None, [Problem(document.name, "digest", "∅", "tệp quy chế chưa đến nút này")]
+    examined = _examined(read_file(file), file.name)
+    regulation, problems = examined.regulation, list(examined.problems)
+    if regulation is not None:
+        said = (claims["key"], claims["version"], claims["parties"])
+        written = (regulation.key, regulation.version, sorted({k for k, _ in regulation.parties}))
+        if said != written:
+            problems.append(Problem(file.name, "key, version, parties", str(written)[:120], str(said)[:120]))
+    if Instrument.objects.filter(digest=claims["digest"]).exists():
+        problems = []
+    return regulation, problems
+
+
+def bring_into_force(*, at: datetime) -> list[Instrument]:
+    """Load every version that all parties have signed and that is not here yet; what still lacks something stays for later.
+
+    Called when a signature, a file or an organisation has come; again is harmless. Versions are loaded in their order.
+    """
+    loaded = set(Instrument.objects.values_list("digest", flat=True))
+    complete = [d for d in joint.documents(kind="regulation") if d.complete_at is not None and _digest(d) not in loaded]
+    found = []
+    for document in sorted(complete, key=lambda d: (joint.terms_of(d).claims["key"], joint.terms_of(d).claims["version"])):
+        regulation, problems = text_of(document)
+        if regulation is None or problems:
+            continue
+        file = File.objects.get(digest=_digest(document))
+        found.append(load_instrument(file_bytes=read_file(file), name=file.name, actor=None, at=at))
+    return found
+
+
+def ratify(entry: Entry, at: datetime) -> None:
+    """React to what may have been the last thing that a signed regulation lacked: a signature, its file, a body."""
+    if entry.code == "exchange.dispatch.received":
+        told = Dispatch.objects.filter(pk=entry.subject_id, kind__in=[Kind.DIRECTORY, Kind.REGULATION]).exists()
+        if not told:
+            return
+    bring_into_force(at=at)
+
+
+@transaction.atomic
+def sign(*, document: JointDocument, organisation: Organisation, actor: Seat | None, at: datetime) -> JointDocument:
+    """Sign a regulation in the name of a party at home here, once its text was read and could be loaded here.
+
+    Raises:
+        InvalidRegulation: the file has not come, says something else than the document, or cannot be loaded here.
+        Whatever `exchange.joint.sign` raises.
+    """
+    regulation, problems = text_of(document)
+    if problems or regulation is None:
+        raise InvalidRegulation(name=document.name, problems=problems)
+    return joint.sign(document_id=document.pk, organisation=organisation, actor=actor, at=at)
