@@ -255,7 +255,7 @@ def _wrong_stamps(first: int, roots: tuple[Root, ...]) -> Iterator[Break | None]
         try:
             token = read_token(bytes(response), digest=digest, roots=roots)
         except DomainError as error:
-            yield Break(BreakKind.STAMP_DIFFERS, number, source=str(error))
+            yield Break(BreakKind.STAMP_DIFFERS, number, source=str(error.facts.get("found", error)))
             continue
         wrong = token.generated_at != generated_at
         yield Break(BreakKind.STAMP_DIFFERS, number, source=str(token.generated_at)) if wrong else None

@@ -38,7 +38,6 @@ class Command(PlainCommand):
         checking.add_argument(
             "--witnessed",
             action="append",
-            default=[],
             type=checkpoint,
             metavar="NUMBER:DIGEST",
             help="a seal as somebody else holds it, once or more; a journal that lost its end is found by this only",
@@ -61,7 +60,7 @@ class Command(PlainCommand):
 
             report = queries.check_chain(
                 first=options["first"],
-                known=options["witnessed"],
+                known=options["witnessed"] or (),
                 roots=roots,
                 progress=None if options["json"] else progress,
             )
