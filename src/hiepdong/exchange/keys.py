@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Case, Q, When
 
 from hiepdong.accounts.models import Seat
 from hiepdong.journal.services import record
@@ -15,40 +15,59 @@ from .models import SigningKey
 KEY_LIFE = timedelta(days=3 * 365)
 
 
-def make_key(*, organisation: Organisation, actor: Seat | None, at: datetime) -> SigningKey:
-    """Make a key for an organisation; the caller has looked whether it may."""
+def make_key(*, organisation: Organisation, actor: Seat | None, at: datetime, since: datetime | None = None) -> SigningKey:
+    """Make a key for an organisation; the caller has looked whether it may.
+
+    `since` is when it begins, where papers of the past are entered: a paper is not older than the key that signed it.
+    """
     fresh = signing.new_key(settings.SECRET_KEY)
     made = SigningKey.objects.create(
         organisation=organisation,
         kid=fresh.kid,
         public_jwk=fresh.public_jwk,
         private_encrypted=fresh.private_encrypted,
-        valid_from=at,
+        valid_from=since or at,
         valid_until=at + KEY_LIFE,
     )
     record("exchange.key.made", subject=made, actor=actor, at=at, name=organisation.name)
     return made
 
 
-def ensure_key(*, organisation: Organisation, actor: Seat | None, at: datetime) -> SigningKey:
-    """Return the organisation's signing key that is valid at the moment, making one if there is none."""
+def ensure_key(*, organisation: Organisation, actor: Seat | None, at: datetime, since: datetime | None = None) -> SigningKey:
+    """Return the organisation's signing key that is valid at the moment, making one if there is none.
+
+    A key that begins later (the clock was ahead when it was made) signs only where there is no other. When the key before it
+    has expired or was lost, the node itself vouches for the new one to the linked nodes, and a person there compares it.
+    """
     good = Q(valid_until__isnull=True) | Q(valid_until__gt=at)
     found = SigningKey.objects.filter(good, organisation=organisation, revoked_at__isnull=True).exclude(private_encrypted="")
-    return found.order_by("-valid_from", "-id").first() or make_key(organisation=organisation, actor=actor, at=at)
+    begun = Case(When(valid_from__lte=at, then=1), default=0)
+    key = found.order_by(begun.desc(), "-valid_from", "-id").first()
+    if key is not None:
+        return key
+    before = SigningKey.objects.filter(organisation=organisation).order_by("-valid_from", "-id").first()
+    made = make_key(organisation=organisation, actor=actor, at=at, since=since)
+    if before is not None:
+        from . import links
+
+        links.vouch_for(key=made, replaces=before.kid, at=at)
+    return made
 
 
 class KeyRing:
     """The signing keys of a batch, each read once."""
 
-    def __init__(self, at: datetime) -> None:
-        self._at = at
+    def __init__(self, at: datetime, *, since: datetime | None = None) -> None:
+        self._at, self._since = at, since
         self._keys: dict[int, SigningKey] = {}
 
     def of(self, organisation: Organisation) -> SigningKey:
         """Return the key of an organisation."""
         found = self._keys.get(organisation.pk)
         if found is None:
-            found = self._keys[organisation.pk] = ensure_key(organisation=organisation, actor=None, at=self._at)
+            found = self._keys[organisation.pk] = ensure_key(
+                organisation=organisation, actor=None, at=self._at, since=self._since
+            )
         return found
 
     def sign(self, payload: bytes, organisation: Organisation, typ: str) -> tuple[bytes, SigningKey]:

@@ -23,10 +23,11 @@ from hiepdong.kernel.text import fold, nfc
 from hiepdong.organisations import queries as organisations
 from hiepdong.organisations.models import Organisation
 
-from . import links, outbox, queries, search_index, signing
+from . import links, outbox, queries, search_index, sharing_policy, signing
 from .domain.classified import ClassifiedContent, file_bears_mark, file_name_bears_mark, refuse_classified
 from .domain.dispatch import AlreadyAnswered, ReasonMissing
 from .domain.envelope import SERVICE_KINDS, Content, Recipient, as_json, canonical, check_content, receipt_json
+from .domain.sharing import HERE, NothingToShare, share
 from .keys import KeyRing
 from .models import (
     Addressee,
@@ -130,12 +131,13 @@ def send_many(*, items: Sequence[Outgoing], actor: Seat | None, at: datetime) ->
     for item in items:
         _refuse(item)
     links.refuse_while_recovering()
-    keys = KeyRing(at)
+    keys = KeyRing(at, since=min([at, *(i.sent_at for i in items)]))
     senders = {i.sender.pk for i in items}
     homes = links.homes_of(senders | {o.pk for i in items for o in (*i.to, *i.copies)})
     away = next((i.sender for i in items if homes[i.sender.pk] != 0), None)
     if away is not None:
         raise links.NotAtHome(name=away.name)
+    items, left_out = _shared(items, homes, at)
     list(Organisation.objects.select_for_update(no_key=True).filter(pk__in=senders).order_by("pk").values_list("pk"))
     numbers = _numbers(items)
     chains = _Chains(senders)
@@ -183,11 +185,44 @@ def send_many(*, items: Sequence[Outgoing], actor: Seat | None, at: datetime) ->
         plans.append(plan)
     Dispatch.objects.bulk_create(rows, batch_size=500)
     _link_replacements(items, rows, by_uuid)
-    _deliver(items, rows, plans, keys, homes)
+    _deliver(items, rows, plans, keys, homes, left_out)
     _index(items, rows, plans)
     away_from_here = ((row, [o.pk for o, *_ in plan if homes[o.pk] != 0]) for row, plan in zip(rows, plans, strict=True))
     outbox.enqueue_dispatches([(row, ids) for row, ids in away_from_here if ids], at=at)
     return rows
+
+
+def _shared(
+    items: Sequence[Outgoing], homes: Mapping[int, int | None], at: datetime
+) -> tuple[list[Outgoing], list[dict[str, str]]]:
+    """Return the papers with those recipients who get them, and for each paper who was left out: key -> reason.
+
+    Narrowed before anything is numbered or signed: who does not get a paper sees no hole in the sequence either.
+
+    Raises:
+        NothingToShare: nobody is left to whom a paper is addressed.
+    """
+    judged = [i for i in items if not sharing_policy.is_exempt(i.kind)]
+    pairs = {(i.sender.pk, o.pk) for i in judged for o in (*i.to, *i.copies) if homes[o.pk] != HERE}
+    bound = sharing_policy.bound_among(pairs, local_day(at))
+    if bound is None:
+        return list(items), [{} for _ in items]
+    kept: list[Outgoing] = []
+    left_out: list[dict[str, str]] = []
+    for item in items:
+        named = {o.pk: o for o in (*item.to, *item.copies)}
+        shared = share(
+            sender=item.sender.pk,
+            recipients=named,
+            homes=homes,
+            bound=None if sharing_policy.is_exempt(item.kind) else bound,
+        )
+        to = [o for o in item.to if o.pk in shared.allowed]
+        if item.to and not to:
+            raise NothingToShare(names=", ".join(o.name for o in item.to))
+        kept.append(replace(item, to=to, copies=[o for o in item.copies if o.pk in shared.allowed]))
+        left_out.append({named[pk].key: reason.value for pk, reason in shared.narrowed})
+    return kept, left_out
 
 
 def _numbers(items: Sequence[Outgoing]) -> dict[tuple[int, str, int], list[int]]:
@@ -284,6 +319,7 @@ def _deliver(
     plans: list[list[tuple[Organisation, str, int, str]]],
     keys: KeyRing,
     homes: Mapping[int, int | None],
+    left_out: Sequence[Mapping[str, str]],
 ) -> None:
     """Store addressees, for those who live here with their receipts, and the journal of sending, arriving and answering."""
     addressees: list[Addressee] = []
@@ -317,8 +353,10 @@ def _deliver(
     Addressee.objects.bulk_create(addressees, batch_size=1000)
     Attachment.objects.bulk_create(attachments, batch_size=1000)
     receipts, entries = [], []
-    for item, row in zip(items, rows, strict=True):
+    for item, row, narrowed in zip(items, rows, left_out, strict=True):
         facts: dict[str, Any] = {"uuid": str(row.uuid), "answers": row.answers}
+        if narrowed:
+            facts["narrowed"] = dict(narrowed)
         if item.withdraws:
             facts["withdraws"] = item.withdraws
         name = f"{row.notation} {row.subject}"
@@ -457,6 +495,32 @@ def _answered(addressee: Addressee, code: ReceiptCode, reason: str, actor: Seat,
     dispatch = addressee.dispatch
     facts = {"uuid": str(dispatch.uuid), "organisation": addressee.organisation.key, "reason": reason}
     record(f"exchange.dispatch.{code.value}", subject=dispatch, actor=actor, at=at, name=dispatch.notation, facts=facts)
+
+
+@transaction.atomic
+def answer_many(*, answers: Sequence[tuple[Addressee, str, datetime, str]]) -> int:
+    """Answer papers for bodies that live here, each at its own moment: for records of the past, as `send_many` for papers.
+
+    `answers` holds (addressee with dispatch and organisation, "acknowledged" or "returned", moment, reason). Returns how many.
+    """
+    receipts, entries = [], []
+    for addressee, code, at, reason in answers:
+        setattr(addressee, f"{code}_at", at)
+        addressee.return_reason = nfc(reason) if code == ReceiptCode.RETURNED else ""
+        receipts.append(
+            make_receipt(addressee, addressee.organisation, ReceiptCode(code), at, addressee.return_reason, KeyRing(at))
+        )
+        facts = {"uuid": str(addressee.dispatch.uuid), "organisation": addressee.organisation.key, "reason": reason}
+        name = addressee.dispatch.notation
+        code_of_fact = f"exchange.dispatch.{code}"
+        entries.append(entry(code_of_fact, subject=addressee.dispatch, actor=None, at=at, name=name, facts=facts))
+    rows = [addressee for addressee, *_ in answers]
+    Addressee.objects.bulk_update(rows, ["acknowledged_at", "returned_at", "return_reason"], batch_size=200)
+    Receipt.objects.bulk_create(receipts, batch_size=1000)
+    if receipts:
+        outbox.enqueue_receipts([(r, r.addressee.sender_id_copy) for r in receipts], at=max(at for _, _, at, _ in answers))
+    record_many(sorted(entries, key=lambda e: e.at))
+    return len(receipts)
 
 
 @transaction.atomic
