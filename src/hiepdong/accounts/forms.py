@@ -17,6 +17,16 @@ class SignInForm(forms.Form):
     )
 
 
+class TokenForm(forms.Form):
+    """What the token is for."""
+
+    name = forms.CharField(
+        label=_("Which program uses it"),
+        max_length=80,
+        widget=forms.TextInput({"class": "form-control", "autocomplete": "off"}),
+    )
+
+
 class PasswordForm(forms.Form):
     """The old password and the new one twice."""
 

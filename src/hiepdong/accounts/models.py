@@ -82,3 +82,19 @@ class CalendarToken(models.Model):
     digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the secret, hex
     made_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+
+class ApiToken(models.Model):
+    """The secret with which a program acts for a seat at the machine interface; only the digest of the secret is kept."""
+
+    seat = models.ForeignKey(Seat, models.PROTECT, related_name="api_tokens")
+    name = models.CharField(max_length=80)  # what it is for: "Phần mềm quản lý văn bản"
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the secret, hex
+    made_at = models.DateTimeField()
+    used_on = models.DateField(null=True, blank=True)  # the last local day on which it was used
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    @property
+    def journal_name(self) -> str:
+        """The name that the journal copies."""
+        return self.name

@@ -8,7 +8,7 @@ from hiepdong.organisations import queries as organisations
 
 from .domain.names import one_name
 from .domain.permissions import Action
-from .models import CalendarToken, Person, Seat
+from .models import ApiToken, CalendarToken, Person, Seat
 
 
 def seats_of(person_id: int, *, on: date) -> list[Seat]:
@@ -53,6 +53,29 @@ def seat_by_calendar_secret(secret: str, *, on: date) -> Seat:
     if token is None or token.seat.is_void:
         raise NotFound
     return token.seat
+
+
+def api_token_by_secret(secret: str, *, on: date) -> ApiToken:
+    """Return the token of the machine interface with this secret, with its seat, while both hold.
+
+    Raises:
+        NotFound: unknown, ended, or the seat has ended or its person may not sign in any more.
+    """
+    digest = hashlib.sha256(secret.encode()).hexdigest()
+    token = (
+        ApiToken.objects.filter(digest=digest, revoked_at__isnull=True, seat__valid_from__lte=on, seat__person__is_active=True)
+        .exclude(seat__valid_until__lte=on)
+        .select_related("seat__person", "seat__organisation")
+        .first()
+    )
+    if token is None or token.seat.is_void:
+        raise NotFound
+    return token
+
+
+def api_tokens_of(seat: Seat) -> list[ApiToken]:
+    """Return the tokens of the seat that have not been ended, oldest first."""
+    return list(ApiToken.objects.filter(seat=seat, revoked_at__isnull=True).order_by("id"))
 
 
 def seats_under(seat: Seat) -> list[Seat]:

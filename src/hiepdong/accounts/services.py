@@ -20,7 +20,7 @@ from hiepdong.organisations.models import Organisation
 
 from .domain.names import is_name, is_shown_name, one_name
 from .domain.permissions import Action, Role
-from .models import CalendarToken, Person, Seat, SignInFailure
+from .models import ApiToken, CalendarToken, Person, Seat, SignInFailure
 from .queries import person_by_name
 
 WINDOW = timedelta(minutes=15)
@@ -76,6 +76,22 @@ class NameTaken(DomainError):
     code = "accounts.name_taken"
     message = gettext_noop("The sign-in name %(name)s is already in use.")
     hint = gettext_noop("Choose another one, for example with the short name of the organisation.")
+
+
+class TokenUnnamed(DomainError):
+    """Nobody could tell later what the token is for."""
+
+    code = "accounts.token_unnamed"
+    message = gettext_noop("The token has no name.")
+    hint = gettext_noop("Write which program uses it, so that the right one can be ended later.")
+
+
+class TooManyTokens(DomainError):
+    """More tokens than one seat may have."""
+
+    code = "accounts.too_many_tokens"
+    message = gettext_noop("This seat has %(most)s tokens already.")
+    hint = gettext_noop("End those that are not used any more.")
 
 
 @transaction.atomic
@@ -250,6 +266,54 @@ def make_calendar_token(*, actor: Seat, at: datetime) -> str:
     token = CalendarToken.objects.create(seat=actor, digest=hashlib.sha256(secret.encode()).hexdigest(), made_at=at)
     record("accounts.calendar_token.made", subject=token, actor=actor, at=at)
     return secret
+
+
+# --- tokens of the machine interface ---------------------------------------------------------------------------------------
+
+MOST_TOKENS = 10
+
+
+@transaction.atomic
+def make_api_token(*, name: str, actor: Seat, at: datetime) -> str:
+    """Return a new secret with which a program may do what the actor's seat may. Only its digest is kept.
+
+    Raises:
+        TokenUnnamed, TooManyTokens.
+    """
+    name = nfc(name.strip())[:80]
+    if not name:
+        raise TokenUnnamed
+    Seat.objects.select_for_update(of=("self",)).get(pk=actor.pk)
+    if ApiToken.objects.filter(seat=actor, revoked_at__isnull=True).count() >= MOST_TOKENS:
+        raise TooManyTokens(most=MOST_TOKENS)
+    secret = f"hd_{secrets.token_urlsafe(32)}"
+    token = ApiToken.objects.create(seat=actor, name=name, digest=hashlib.sha256(secret.encode()).hexdigest(), made_at=at)
+    record("accounts.api_token.made", subject=token, actor=actor, at=at, name=token.journal_name)
+    return secret
+
+
+@transaction.atomic
+def end_api_token(*, token_id: int, actor: Seat, at: datetime) -> ApiToken:
+    """End a token of the actor's own seat at once; again is harmless.
+
+    Raises:
+        NotFound: there is none, or it is another seat's.
+    """
+    token = ApiToken.objects.select_for_update(of=("self",)).filter(pk=token_id, seat=actor).first()
+    if token is None:
+        raise NotFound
+    if token.revoked_at is None:
+        token.revoked_at = at
+        token.save(update_fields=["revoked_at"])
+        record("accounts.api_token.ended", subject=token, actor=actor, at=at, name=token.journal_name)
+    return token
+
+
+def note_token_use(*, token: ApiToken, at: datetime) -> None:
+    """Note the local day on which a token was used, once a day: people end what is not used any more."""
+    today = local_day(at)
+    if token.used_on != today:
+        ApiToken.objects.filter(pk=token.pk).update(used_on=today)
 
 
 @transaction.atomic

@@ -19,7 +19,7 @@ from hiepdong.shell.templatetags.hiepdong import role_name
 from . import queries, services
 from .access import requires, seat_required
 from .domain.permissions import Action, Role
-from .forms import PasswordForm, SeatForm, SignInForm
+from .forms import PasswordForm, SeatForm, SignInForm, TokenForm
 
 
 def _address(request: HttpRequest) -> str:
@@ -91,6 +91,32 @@ def password(request: HttpRequest) -> HttpResponse:
             logout(request)
             return HttpResponseRedirect(reverse("accounts:sign_in"))
     return render_page(request, "accounts/password_form.html", "", {"form": form}, status=422 if form.errors else 200)
+
+
+@seat_required
+def token_list(request: HttpRequest) -> HttpResponse:
+    """Show the tokens of one's own seat for programs, and make one; its secret is shown once."""
+    seat = request.seat  # type: ignore[attr-defined]
+    form = TokenForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            secret = services.make_api_token(name=form.cleaned_data["name"], actor=seat, at=timezone.now())
+        except (services.TokenUnnamed, services.TooManyTokens) as error:
+            form.add_error("name", f"{_(error.message) % error.facts} {_(error.hint)}")
+        else:
+            request.session["api_token"] = secret
+            return HttpResponseRedirect(reverse("accounts:token_list"))
+    context = {"form": form, "tokens": queries.api_tokens_of(seat), "secret": request.session.pop("api_token", "")}
+    return render_page(request, "accounts/token_list.html", "rows", context, status=422 if form.errors else 200)
+
+
+@seat_required
+@require_POST
+def token_end(request: HttpRequest, pk: int) -> HttpResponse:
+    """End a token of one's own seat."""
+    services.end_api_token(token_id=pk, actor=request.seat, at=timezone.now())  # type: ignore[attr-defined]
+    messages.success(request, _("The token was ended; the program that used it gets in no more."))
+    return HttpResponseRedirect(reverse("accounts:token_list"))
 
 
 @requires(Action.MANAGE_SEATS)

@@ -51,6 +51,15 @@ HIEPDONG_QUIET_HOURS = int(os.environ.get("HIEPDONG_QUIET_HOURS", "24"))
 HIEPDONG_SHARE_ONLY_BOUND = os.environ.get("HIEPDONG_SHARE_ONLY_BOUND", "0") == "1"
 """With 1, papers pass between nodes only between organisations that a regulation in force binds with each other."""
 
+HIEPDONG_PEER_CA = os.environ.get("HIEPDONG_PEER_CA", "")
+"""File of root certificates (PEM) for the lines to linked nodes that pin none; empty: those of the system."""
+
+HIEPDONG_API_PEER_RATE = float(os.environ.get("HIEPDONG_API_PEER_RATE", "200"))
+"""Requests a second that one linked node may send to one answering process."""
+
+HIEPDONG_API_TOKEN_RATE = float(os.environ.get("HIEPDONG_API_TOKEN_RATE", "20"))
+"""Requests a second with one token of the machine interface, to one answering process."""
+
 # --- Django --------------------------------------------------------------------------------------------------------
 
 
@@ -85,12 +94,14 @@ INSTALLED_APPS = [
     "hiepdong.duties",
     "hiepdong.reporting",
     "hiepdong.review",
+    "hiepdong.api",
     "hiepdong.web",
 ]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "hiepdong.api.middleware.ApiMiddleware",
     "django.middleware.gzip.GZipMiddleware",  # stations have thin lines: the board is 160 KB of text, 12 KB packed
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -26,4 +26,5 @@ urlpatterns = [
     path("", include("hiepdong.duties.urls")),
     path("", include("hiepdong.reporting.urls")),
     path("", include("hiepdong.review.urls")),
+    path("", include("hiepdong.api.urls")),
 ]

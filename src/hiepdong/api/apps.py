@@ -1,0 +1,7 @@
+"""The app."""
+
+from django.apps import AppConfig
+
+
+class ApiConfig(AppConfig):
+    name = "hiepdong.api"
