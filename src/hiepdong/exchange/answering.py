@@ -124,13 +124,13 @@ def echo(*, peer_id: int, after: int, limit: int) -> dict[str, Any]:
 
 
 def file_for(*, peer_id: int, digest: str) -> File:
-    """Return a file that a paper on its way to this peer names, if its bytes are here.
+    """Return a file that a paper on its way to this peer, or one of its own papers, names, if its bytes are here.
 
     Raises:
         NotFound: no such file, or none of its papers goes to this peer: the two look alike.
     """
     peer = open_peer(peer_id)
-    route = Q(dispatch__parcels__peer=peer)
+    route = Q(dispatch__parcels__peer=peer) | Q(dispatch__sender__residence__peer=peer)
     found = Attachment.objects.filter(route, file__digest=digest).select_related("file").first()
     if found is None or not is_on_disk(found.file):
         raise NotFound

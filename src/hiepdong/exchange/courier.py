@@ -14,12 +14,15 @@ from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, NotFound
 
 from . import answering, files, intake, links, outbox, recovery
+from .domain.classified import ClassifiedContent
+from .domain.envelope import DIGEST
 from .domain.links import InvalidItem, pause_after, read_item
 from .models import Node, Peer
 from .transport import PeerRefused, Transport, Unreachable
 
 AT_ONCE = 200  # items in one request
 MOST_FILES_A_ROUND = 200
+MOST_PULLS_A_ROUND = 500
 
 
 @dataclass(slots=True)
@@ -31,6 +34,7 @@ class Round:
     files_out: int = 0
     files_in: int = 0
     recovered: int = 0
+    stopped: str = ""  # why it ended before its end, although the line was good
 
 
 def due_peers(at: datetime) -> list[Peer]:
@@ -53,7 +57,7 @@ def run(*, peer_id: int, transport: Transport, clock: Callable[[], datetime]) ->
     except DomainError as error:
         _failed(peer_id, error, clock())
         raise
-    Peer.objects.filter(pk=peer_id).update(failures=0, next_try_at=None, last_error="", reached_at=clock())
+    Peer.objects.filter(pk=peer_id).update(failures=0, next_try_at=None, last_error=done.stopped, reached_at=clock())
     return done
 
 
@@ -69,8 +73,11 @@ def _failed(peer_id: int, error: DomainError, at: datetime) -> None:
 
 def _round(peer_id: int, transport: Transport, clock: Callable[[], datetime], done: Round) -> None:
     peer = answering.open_peer(peer_id)
-    answer = transport.hello(answering.greeting(peer, at=clock()))
-    peer = answering.take_greeting(peer_id=peer_id, said=answer, at=clock())
+    answer = _answer(transport.hello(answering.greeting(peer, at=clock())))
+    _, _, held = recovery.read_greeting(answer, peer)
+    if held > peer.sent_through and not _proves(peer_id, held, transport, clock):
+        answer = {**answer, "held_through": peer.sent_through}
+    answering.take_greeting(peer_id=peer_id, said=answer, at=clock())
     if Node.objects.filter(state=Node.State.RECOVERING).exists():
         done.recovered = _recover(peer_id, transport, clock)
     wanted_there = _give(peer_id, transport, clock, done)
@@ -79,16 +86,33 @@ def _round(peer_id: int, transport: Transport, clock: Callable[[], datetime], do
     _offer(peer_id, transport, wanted_there, done)
 
 
+def _proves(peer_id: int, held: int, transport: Transport, clock: Callable[[], datetime]) -> bool:
+    """Say whether a peer that holds more than we know of having sent can show what bears our signature.
+
+    If so, this node was restored from a backup and nobody told it: it recovers first. If not, the peer lies.
+    """
+    peer = links.peer_for(peer_id)
+    if Node.objects.filter(state=Node.State.RECOVERING).exists():
+        return True
+    items = [read_item(i, "echo") for i in _listed(transport.echo(after=peer.sent_through, limit=1), "items")]
+    facts = {"held_there": held, "sent_from_here": peer.sent_through}
+    if not any(recovery.is_ours(item) for item in items):
+        links.note_incident(peer=peer, code="exchange.held_beyond_sent", facts=facts, at=clock())
+        return False
+    links.note_incident(peer=peer, code="exchange.restored_from_backup", facts=facts, at=clock())
+    links.mark_restored(at=clock())
+    return True
+
+
 def _recover(peer_id: int, transport: Transport, clock: Callable[[], datetime]) -> int:
     back = 0
-    while True:
-        after = links.peer_for(peer_id).sent_through
-        items = [read_item(i, "echo") for i in _listed(transport.echo(after=after, limit=AT_ONCE), "items")]
-        if not items:
-            break
+    after = links.peer_for(peer_id).confirmed_through
+    while items := [read_item(i, "echo") for i in _listed(transport.echo(after=after, limit=AT_ONCE), "items")]:
         back += recovery.take_back(peer_id=peer_id, items=items, at=clock())
-        if links.peer_for(peer_id).sent_through <= after:
-            break  # nothing new: it repeats itself
+        reached = max(i.position for i in items)
+        if reached <= after:
+            break  # it repeats itself
+        after = reached
     recovery.peer_recovered(peer_id=peer_id, at=clock())
     return back
 
@@ -100,13 +124,19 @@ def _give(peer_id: int, transport: Transport, clock: Callable[[], datetime], don
         items = outbox.items_after(peer, peer.confirmed_through, limit=AT_ONCE)
         if not items:
             return wanted
-        answer = transport.push([i.as_json() for i in items])
+        answer = _answer(transport.push([i.as_json() for i in items]))
         through = answer.get("held_through")
         if not isinstance(through, int) or isinstance(through, bool):
             raise InvalidItem(path="held_through", found=str(through)[:40], accepted="0, 1, 2 …")
-        results = [r for r in _listed(answer, "results") if isinstance(r, Mapping) and isinstance(r.get("position"), int)]
-        peer = intake.confirmed(peer_id=peer_id, held_through=through, outcomes=results, at=clock())
-        wanted |= {str(w) for w in _listed(answer, "wanted")}
+        given = {i.position: i.digest for i in items}
+        results = [
+            r
+            for r in _listed(answer, "results")
+            if isinstance(r, Mapping) and isinstance(r.get("position"), int) and given.get(r["position"]) == r.get("digest")
+        ]
+        top = links.peer_for(peer_id).sent_through
+        peer = intake.confirmed(peer_id=peer_id, held_through=min(through, top), outcomes=results, at=clock())
+        wanted |= _wanted(answer)
         done.sent += len(items)
         if peer.confirmed_through < items[0].position:
             refused = PeerRefused(name=peer.name, code="held_through", detail=str(through))
@@ -115,10 +145,10 @@ def _give(peer_id: int, transport: Transport, clock: Callable[[], datetime], don
 
 def _take(peer_id: int, transport: Transport, clock: Callable[[], datetime], done: Round) -> set[str]:
     wanted: set[str] = set()
-    while True:
+    for _ in range(MOST_PULLS_A_ROUND):
         before = links.peer_for(peer_id).held_through
-        answer = transport.pull(after=before, limit=AT_ONCE)
-        wanted |= {str(w) for w in _listed(answer, "wanted")}
+        answer = _answer(transport.pull(after=before, limit=AT_ONCE))
+        wanted |= _wanted(answer)
         items = [read_item(i) for i in _listed(answer, "items")]
         if not items:
             return wanted
@@ -127,10 +157,21 @@ def _take(peer_id: int, transport: Transport, clock: Callable[[], datetime], don
         transport.held(taken.held_through)
         if taken.held_through <= before:
             return wanted  # what it gives does not continue what is held: named as missing, asked for again next time
+    return wanted  # it gives without an end: others have their turn first
 
 
-def _listed(answer: Mapping[str, Any], name: str) -> list[Any]:
-    found = answer.get(name, [])
+def _answer(answer: Any) -> Mapping[str, Any]:
+    if not isinstance(answer, Mapping):
+        raise InvalidItem(path="answer", found=type(answer).__name__, accepted="{…}")
+    return answer
+
+
+def _wanted(answer: Mapping[str, Any]) -> set[str]:
+    return {w for w in _listed(answer, "wanted") if isinstance(w, str) and DIGEST.fullmatch(w)}
+
+
+def _listed(answer: Any, name: str) -> list[Any]:
+    found = _answer(answer).get(name, [])
     if not isinstance(found, list) or len(found) > 1000:
         raise InvalidItem(path=name, found=type(found).__name__, accepted="[…], ≤ 1000")
     return found
@@ -145,9 +186,14 @@ def _fetch(peer_id: int, transport: Transport, clock: Callable[[], datetime], do
             files.gather_all(file, peer, pieces, at=clock())
         except (PeerRefused, NotFound):
             continue  # it is not there yet either
+        except ClassifiedContent:
+            continue  # noted, and never asked for again
         except (files.FileWrong, files.PieceUnusable) as error:
             links.note_incident(peer=peer, code=error.code, facts={"digest": digest}, at=clock())
             continue
+        except files.DiskFull as error:
+            done.stopped = f"{error.code}: {error}"[:300]
+            return  # papers pass, files wait for room
         file.refresh_from_db()
         done.files_in += file.kept
 

@@ -1,5 +1,7 @@
 """Attachments on their way: gathered piece by piece, resumed after a cut, kept only when the digest fits."""
 
+import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -8,11 +10,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
+from django.db import transaction
+from django.db.models import Q
+
 from hiepdong.documents.models import File
 from hiepdong.documents.services import LARGEST, keep_file, path_of
 from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, gettext_noop
 
+from . import links, signing
 from .domain.classified import ClassifiedContent, file_bears_mark
 from .models import Attachment, Peer
 
@@ -49,38 +55,69 @@ def gathered_path(file: File, peer: Peer) -> Path:
     return path_of(file.digest).parent / f"{file.digest}.{uuid.UUID(str(peer.node_id)).hex}.part"
 
 
+def size_from(file: File, peer: Peer) -> int:
+    """Return how many bytes the papers of this peer say that a file has.
+
+    Another peer may have named the same digest with another size first: its lie spoils only what it gives itself.
+    """
+    named = Attachment.objects.filter(file=file).exclude(dispatch__sender__residence__peer__isnull=True)
+    named = named.filter(Q(dispatch__sender__residence__peer=peer) | Q(dispatch__sender__residence__peer__via=peer))
+    signed = named.order_by("id").values_list("dispatch__signed", flat=True).first()
+    claims = signing.claims_of(bytes(signed)) if signed is not None else {}
+    sizes = [a["size"] for a in claims.get("attachments", ()) if a["digest"] == file.digest]
+    return int(sizes[0]) if sizes else file.size
+
+
 def gathered(file: File, peer: Peer) -> int:
-    """Return how many bytes are here."""
+    """Return how many bytes are here.
+
+    All of them but not kept yet (the node was killed just then): one less, so that the giver comes once more.
+    """
     if file.kept:
         return file.size
     try:
-        return gathered_path(file, peer).stat().st_size
+        have = gathered_path(file, peer).stat().st_size
     except OSError:
         return 0
+    size = size_from(file, peer)
+    return have if have < size else size - 1 if have == size else 0
 
 
 def gather(file: File, peer: Peer, *, piece: bytes, start: int, at: datetime) -> int:
     """Add a piece that continues what is here, and keep the file when it is whole; returns how many bytes are here.
 
+    Two pieces at once: the second finds what the first wrote, and is told where to continue.
+
     Raises:
         PieceUnusable, FileWrong, DiskFull. ClassifiedContent: the file bears a secrecy mark; nothing of it is kept.
     """
-    have = gathered(file, peer)
     if file.kept:
-        return have
-    if start != have or have + len(piece) > file.size or file.size > LARGEST:
-        raise PieceUnusable(start=start, have=have, size=file.size)
-    path = gathered_path(file, peer)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if shutil.disk_usage(path.parent).free - len(piece) < SPARE:
-        raise DiskFull
-    with path.open("ab") as target:
-        target.write(piece)
-        target.flush()
-        os.fsync(target.fileno())
-    have += len(piece)
-    if have == file.size:
-        _keep(file, path, at)
+        return file.size
+    path, size = gathered_path(file, peer), size_from(file, peer)
+    if size > LARGEST or start + len(piece) > size:
+        raise PieceUnusable(start=start, have=gathered(file, peer), size=size)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(path.parent).free - len(piece) < SPARE:
+            raise DiskFull
+        with path.open("ab") as target:
+            fcntl.flock(target, fcntl.LOCK_EX)
+            have = os.fstat(target.fileno()).st_size
+            if have > size:
+                target.truncate(have := 0)  # more than there can be
+            if have not in {start, size}:
+                raise PieceUnusable(start=start, have=have, size=size)
+            if have != size:
+                target.write(piece)
+                target.flush()
+                os.fsync(target.fileno())
+                have += len(piece)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise DiskFull from error  # what was written before it stays and is continued
+        raise
+    if have == size:
+        _keep(file, peer, path, at)
     return have
 
 
@@ -92,17 +129,23 @@ def gather_all(file: File, peer: Peer, pieces: Iterable[bytes], *, at: datetime)
     return have
 
 
-def _keep(file: File, path: Path, at: datetime) -> None:
+def _keep(file: File, peer: Peer, path: Path, at: datetime) -> None:
     data = path.read_bytes()
     try:
         if hashlib.sha256(data).hexdigest() != file.digest:
             raise FileWrong(name=file.name)
         names = Attachment.objects.filter(file=file).values_list("name", flat=True).distinct()[:5]
         if any(file_bears_mark(name, data) for name in names):
-            record("exchange.file.refused", subject=file, actor=None, at=at, facts={"digest": file.digest})
+            with transaction.atomic():
+                facts = {"digest": file.digest}
+                links.note_incident(peer=peer, code="exchange.file_classified", facts=facts, at=at)
+                record("exchange.file.refused", subject=file, actor=None, at=at, facts=facts)
             raise ClassifiedContent
-        kept = keep_file(data=data, name=file.name, media_type=file.media_type, at=at)
-        file.kept = kept.kept
-        record("exchange.file.arrived", subject=file, actor=None, at=at, facts={"digest": file.digest})
-    finally:
+        with transaction.atomic():
+            kept = keep_file(data=data, name=file.name, media_type=file.media_type, at=at)
+            record("exchange.file.arrived", subject=file, actor=None, at=at, facts={"digest": file.digest})
+    except (FileWrong, ClassifiedContent):
         path.unlink(missing_ok=True)
+        raise
+    file.kept = kept.kept
+    path.unlink(missing_ok=True)  # after the commit: a kill before it finds the pieces again

@@ -5,6 +5,7 @@ ends in one of three states: applied; held, because something it needs is not he
 comes, or by a person, with a record); refused, with a code, and kept as evidence unless it bears a secrecy mark.
 """
 
+import re
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,8 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
-from django.db.models import Max, Q
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, InternalError, OperationalError, connection, transaction
+from django.db.models import Exists, Max, OuterRef, Q
 
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
@@ -29,13 +31,14 @@ from hiepdong.organisations.models import Organisation
 from . import links, outbox, recovery, sharing_policy, signing
 from .domain.classified import ClassifiedContent, file_name_bears_mark, refuse_classified
 from .domain.dispatch import State, contradicts
-from .domain.envelope import FORMAT, RECEIPT_FORMAT, Content, InvalidContent, instant, read_content
-from .domain.links import ArrivalState, Item, ItemKind, held_through
+from .domain.envelope import FORMAT, MOST_RECIPIENTS, RECEIPT_FORMAT, Content, InvalidContent, instant, read_content
+from .domain.links import MOST_HOPS, ArrivalState, Item, ItemKind, held_through
 from .domain.sharing import HERE, share
 from .keys import KeyRing
 from .models import (
     Addressee,
     Arrival,
+    Attachment,
     Dispatch,
     LinkIncident,
     Node,
@@ -47,10 +50,23 @@ from .models import (
     Residence,
     SigningKey,
 )
-from .rows import addressees_of, attach, check_rows, dispatch_of, index, texts_of
+from .rows import EARLIEST, LATEST, addressees_of, attach, check_rows, check_storable, dispatch_of, index, strings_in
 from .services import make_receipt
 
 MOST_HELD = 20_000  # of one peer: more than that is a flood, not a backlog
+MOST_EVIDENCE = 1_000  # refused items of one peer whose bytes are kept; of more than that the digest is enough
+KID = re.compile(r"[A-Za-z0-9_-]{43}")
+# What an item can do to this program that no rule foresaw: it is held alone, and the others are taken.
+UNFORESEEN = (
+    DatabaseError,
+    ValidationError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class NotLinked(DomainError):
@@ -67,6 +83,14 @@ class TooMuchHeld(DomainError):
     code = "exchange.too_much_held"
     message = gettext_noop("%(count)s items of this node are waiting to be settled; no more are taken for now.")
     hint = gettext_noop("The link page shows what they wait for.")
+
+
+class NotUnderstood(DomainError):
+    """An item makes this version of the program fail."""
+
+    code = "exchange.not_understood"
+    message = gettext_noop("This version of the program cannot read the item: %(error)s.")
+    hint = gettext_noop("It is kept as it came. Upgrade this node, or dismiss the item with a reason.")
 
 
 class Refused(Exception):
@@ -113,6 +137,9 @@ class Taken:
     wanted: tuple[str, ...]
 
 
+Place = tuple[int, int, int]
+
+
 @dataclass
 class _Batch:
     """Rows of papers that were judged good and are not stored yet."""
@@ -128,16 +155,35 @@ class _Batch:
 def take_in(*, peer_id: int, items: Sequence[Item], way: str, at: datetime) -> Taken:
     """Store, verify, apply and answer items of a linked peer, whatever their order; the same again changes nothing.
 
+    An item that makes the program fail is held alone; the others are taken as if it had not come.
+
     Raises:
         NotLinked: the link is not open; nothing was stored. TooMuchHeld: the same.
     """
-    peer = links.peer_for(peer_id, for_update=True)
-    if peer.state != Peer.State.LINKED:
-        raise NotLinked(name=peer.name)
-    held = Arrival.objects.filter(peer=peer, state=ArrivalState.HELD).count()
+    peer = _locked(peer_id)
+    held = open_of(peer, ArrivalState.HELD)[:MOST_HELD].count()
     if held >= MOST_HELD:
         raise TooMuchHeld(count=held)
-    return _Intake(peer, way, at).take(items)
+    try:
+        with transaction.atomic():
+            return _Intake(peer, way, at).take(items)
+    except UNFORESEEN as error:
+        _raise_if_passing(error)
+    outcomes: list[Outcome] = []
+    for item in items:
+        peer = _locked(peer_id)
+        try:
+            with transaction.atomic():
+                outcomes += _Intake(peer, way, at).take([item]).outcomes
+        except UNFORESEEN as error:
+            _raise_if_passing(error)
+            peer = _locked(peer_id)
+            work = _Intake(peer, way, at)
+            work.hold_alone(work.row_of(item), error)
+            outcomes.append(Outcome(item.position, item.digest, "held", NotUnderstood.code))
+            work.finish()
+    peer.refresh_from_db(fields=["held_through"])
+    return Taken(peer.held_through, tuple(outcomes), tuple(wanted_files(peer)))
 
 
 @transaction.atomic
@@ -147,14 +193,68 @@ def settle_staged(*, bundle_id: int, at: datetime, limit: int = 500) -> int:
     first = staged.first()
     if first is None:
         return 0
-    peer = links.peer_for(first.peer_id, for_update=True)
-    if peer.state != Peer.State.LINKED:
-        raise NotLinked(name=peer.name)
+    peer = _locked(first.peer_id)
     rows = list(staged.select_for_update(of=("self",))[:limit])
     work = _Intake(peer, "bundle", at)
-    work.judge(rows)
+    work.judge_stored(rows)
     work.finish()
     return len(rows)
+
+
+@transaction.atomic
+def judge_anew(*, at: datetime, limit: int = 500) -> int:
+    """Judge again what waits for a newer version of this program; to be called when it was started. Returns how many passed.
+
+    An item that this version does not know either goes on waiting.
+    """
+    passed = 0
+    for peer_id in Peer.objects.filter(state=Peer.State.LINKED).order_by("pk").values_list("pk", flat=True):
+        waiting = Arrival.objects.filter(peer=peer_id, waits_for="version", state=ArrivalState.HELD)
+        if not waiting.exists():
+            continue
+        work = _Intake(_locked(peer_id), "again", at)
+        rows = list(waiting.order_by("position").select_for_update(of=("self",))[:limit])
+        work.judge_stored(rows)
+        work.finish()
+        passed += sum(r.state != ArrivalState.HELD for r in rows)
+    return passed
+
+
+def settle_words(*, peer_id: int, words: Iterable[str], at: datetime) -> None:
+    """Judge again what waits for these words ("dispatch:<uuid>", "key:<kid>"), in the caller's transaction."""
+    work = _Intake(links.peer_for(peer_id, for_update=True), "again", at)
+    work.released |= set(words)
+    work.finish(spoke=False)
+
+
+def open_of(peer: Peer, state: str) -> Any:
+    """Return the items of a peer in a state that is not the end; by the index of open items, however many are settled."""
+    return Arrival.objects.filter(peer=peer, state=state).exclude(state=ArrivalState.APPLIED)
+
+
+def _locked(peer_id: int) -> Peer:
+    """Lock a peer's row; on a node that relays, those of all peers, in one order, since what one brings may go to another.
+
+    Raises:
+        NotFound. NotLinked: the link is not open.
+    """
+    if Peer.objects.filter(may_relay=True).exists():
+        list(Peer.objects.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
+    peer = links.peer_for(peer_id, for_update=True)
+    if peer.state != Peer.State.LINKED:
+        raise NotLinked(name=peer.name)
+    return peer
+
+
+def _raise_if_passing(error: BaseException) -> None:
+    """Raise again what is no fault of an item: a lost connection, a full disk, a lock that was waited for too long.
+
+    A statement that PostgreSQL calls too large (54) or whose data it cannot take (22, 23) is the item's.
+    """
+    sqlstate = str(getattr(getattr(error, "__cause__", None), "sqlstate", "") or "")
+    passing = isinstance(error, OperationalError | InternalError) or type(error) is DatabaseError
+    if passing and sqlstate[:2] not in {"22", "23", "54"}:
+        raise error
 
 
 class _Intake:
@@ -168,6 +268,9 @@ class _Intake:
         self.entries: list[Entry] = []
         self.receipts: list[tuple[Receipt, int]] = []
         self.released: set[str] = set()
+        self.answered: set[int] = set()  # papers of ours whose arrival was confirmed
+        self.orphans: set[int] = set()  # positions of what names an earlier paper that cannot come
+        self.placed = self.forced = False
         self.given: dict[str, list[bytes]] = defaultdict(list)  # receipts that were made in this transaction, by paper
         self.kids: set[str] = set()
         self.names: set[str] = set()
@@ -188,17 +291,7 @@ class _Intake:
         for item in items:
             known = before.get(item.position)
             if known is None:
-                row = Arrival(
-                    peer=self.peer,
-                    position=item.position,
-                    kind=item.kind,
-                    digest=item.digest,
-                    way=self.way,
-                    document=item.document,
-                    hops=list(item.hops),
-                    received_at=self.at,
-                    state=ArrivalState.HELD,
-                )
+                row = self.row_of(item)
                 before[item.position] = row
                 fresh.append(row)
             elif known.digest != item.digest:
@@ -222,6 +315,46 @@ class _Intake:
         ordered = tuple(outcomes[i.position] for i in items)
         return Taken(self.peer.held_through, ordered, tuple(wanted_files(self.peer)))
 
+    def row_of(self, item: Item) -> Arrival:
+        """Return the row of an item that came just now, not stored."""
+        return Arrival(
+            peer=self.peer,
+            position=item.position,
+            kind=item.kind,
+            digest=item.digest,
+            way=self.way,
+            document=item.document,
+            hops=list(item.hops),
+            received_at=self.at,
+            state=ArrivalState.HELD,
+        )
+
+    def hold_alone(self, row: Arrival, error: BaseException) -> None:
+        """Store an item that makes the program fail, and say so."""
+        row.state, row.code, row.waits_for = ArrivalState.HELD, NotUnderstood.code, "version"
+        row.subject, row.facts = "", {"error": type(error).__name__}
+        row.save()
+        facts = {"digest": row.digest, "position": row.position, "error": type(error).__name__}
+        links.note_incident(peer=row.peer, code=NotUnderstood.code, facts=facts, at=self.at)
+
+    def judge_stored(self, rows: Sequence[Arrival]) -> None:
+        """Judge rows that are stored already; one that makes the program fail is held alone."""
+        before = (list(self.entries), list(self.receipts), set(self.released), dict(self.given))
+        try:
+            with transaction.atomic():
+                self.judge(rows)
+            return
+        except UNFORESEEN as error:
+            _raise_if_passing(error)
+            self.entries, self.receipts, self.released = before[:3]
+            self.given, self.batch = defaultdict(list, before[3]), _Batch()
+            self.peer.refresh_from_db()
+            if len(rows) == 1:
+                self.hold_alone(Arrival.objects.get(pk=rows[0].pk), error)
+                return
+        for row in Arrival.objects.filter(pk__in=[r.pk for r in rows]).select_related("peer").order_by("id"):
+            self.judge_stored([row])
+
     def _receipts_given(self, uuids: Sequence[str]) -> dict[str, tuple[bytes, ...]]:
         if not uuids:
             return {}
@@ -241,12 +374,13 @@ class _Intake:
         Arrival.objects.bulk_create([r for r in rows if r.pk is None], batch_size=1000)
         _save_settled(old)
 
-    def _judge_one(self, row: Arrival, *, forced: bool = False) -> None:
-        row.code, row.waits_for = "", ""
+    def _judge_one(self, row: Arrival) -> None:
+        row.code, row.waits_for, row.facts = "", "", {}
         document = bytes(row.document or b"")
         try:
+            self._readable(row, document)
             if row.kind == ItemKind.DISPATCH:
-                self._dispatch(row, document, forced=forced)
+                self._dispatch(row, document)
                 return  # stored with its batch
             self._flush()
             if row.kind == ItemKind.RECEIPT:
@@ -257,6 +391,7 @@ class _Intake:
                 from . import checkpoints
 
                 checkpoints.take(row.kind, peer=self.peer, document=document, at=self.at)
+                self.placed = True
             else:
                 raise Waits("exchange.unknown_kind", "version")
             self._settle(row, ArrivalState.APPLIED)
@@ -265,11 +400,31 @@ class _Intake:
         except Refused as refused:
             self._refuse(row, refused)
         except signing.BadSignature as bad:
-            self._refuse(row, Refused(bad.code, what=str(bad.facts.get("what", ""))))
+            self._refuse(row, Refused(bad.code, incident=True, what=str(bad.facts.get("what", ""))))
         except ClassifiedContent as secret:
             self._refuse(row, Refused(secret.code, forget=True, incident=True, position=row.position))
         except DomainError as error:
             self._refuse(row, Refused(error.code, error=str(error)[:300]))
+
+    def _readable(self, row: Arrival, document: bytes) -> None:
+        """Refuse what nobody could store or read, and forget what bears a secrecy mark, before anything is asked of it.
+
+        A kind that this version does not know is not looked into: what it means is for the next version to say.
+        """
+        if row.kind not in set(ItemKind):
+            return
+        header = signing.header_of(document)
+        if not KID.fullmatch(header["kid"]):
+            raise signing.BadSignature(what="kid")
+        claims = self.claims.get(row.position)
+        if claims is None:
+            raise signing.BadSignature(what="payload")
+        check_storable(claims, document)
+        if row.kind == ItemKind.DISPATCH:
+            row.subject = str(claims.get("id", "")) if _is_uuid(str(claims.get("id", ""))) else ""
+            self._check_classified(claims)
+        elif row.kind == ItemKind.RECEIPT:
+            refuse_classified(str(claims.get("reason", "")))
 
     def _settle(self, row: Arrival, state: ArrivalState) -> None:
         row.state, row.settled_at = state, self.at
@@ -277,39 +432,86 @@ class _Intake:
     def _refuse(self, row: Arrival, refused: Refused) -> None:
         self._settle(row, ArrivalState.REFUSED)
         row.code, row.facts = refused.code, {k: str(v)[:300] for k, v in refused.facts.items()}
-        if refused.forget:
+        if refused.forget or open_of(self.peer, ArrivalState.REFUSED)[:MOST_EVIDENCE].count() >= MOST_EVIDENCE:
             row.document = None
         if refused.incident:
             facts = {"digest": row.digest, **row.facts}
             links.note_incident(peer=self.peer, code=refused.code, facts=facts, at=self.at)
 
-    def finish(self) -> None:
+    def finish(self, *, spoke: bool = True) -> None:
         """Release what waited for something that has come, write the journal, put receipts on their way, move the mark."""
-        while self.released:
-            words, self.released = self.released, set()
-            waiting = Arrival.objects.filter(state=ArrivalState.HELD, waits_for__in=words).order_by("id")
-            for row in waiting.select_related("peer"):
-                self._again(row)
-            self._flush()
+        self._release()
+        if spoke:
+            self._move_mark()
         if self.receipts:
+            if self.placed:
+                self.peer.refresh_from_db(fields=["sent_through"])
             outbox.enqueue_receipts(self.receipts, at=self.at, locked=self.peer)
         record_many(self.entries)
-        self.receipts, self.entries = [], []
-        ahead = Arrival.objects.filter(peer=self.peer, position__gt=self.peer.held_through).order_by("position")
-        self.peer.held_through = held_through(self.peer.held_through, ahead.values_list("position", flat=True))
-        self.peer.heard_at = self.at
-        self.peer.save(update_fields=["held_through", "heard_at"])
+        if self.answered:
+            said = Parcel.objects.filter(peer=self.peer, dispatch__in=self.answered, outcome__startswith="held ")
+            said.update(outcome="")
+        self.receipts, self.entries, self.answered = [], [], set()
 
-    def _again(self, row: Arrival, *, forced: bool = False) -> None:
-        """Judge a row that waited; it may have come from another peer than the one that speaks now."""
-        speaking, self.peer = self.peer, (row.peer if row.peer_id != self.peer.pk else self.peer)
+    def _release(self) -> None:
+        while self.released:
+            words, self.released = self.released, set()
+            rows = Arrival.objects.filter(state=ArrivalState.HELD, waits_for__in=words).order_by("id")
+            # What another peer's transaction is judging just now is left to it.
+            rows = rows.select_related("peer").select_for_update(of=("self",), skip_locked=True)
+            by_peer: dict[int, list[Arrival]] = defaultdict(list)
+            for row in rows:
+                by_peer[row.peer_id].append(row)
+            for waiting in by_peer.values():
+                for start in range(0, len(waiting), 500):
+                    self._again(waiting[start : start + 500])
+
+    def _move_mark(self) -> None:
+        """Move the mark over what continues it without a hole, and let pass what waits for a paper that cannot come."""
+        mark = self.peer.held_through
+        moved = mark
+        while True:
+            ahead = Arrival.objects.filter(peer=self.peer, position__gt=moved).order_by("position")
+            found = list(ahead.values_list("position", flat=True)[:1000])
+            reached = held_through(moved, found)
+            whole, moved = reached == moved + len(found), reached
+            if not found or not whole:
+                break
+        self.peer.held_through, self.peer.heard_at = moved, self.at
+        self.peer.save(update_fields=["held_through", "heard_at"])
+        if moved > mark:
+            self._pass_orphans()
+
+    def _pass_orphans(self) -> None:
+        """Let pass what replaces or withdraws a paper that was never given to this node: all that came before it is here.
+
+        That is so when a paper's recipients were others than those of the paper before it.
+        """
+        while True:
+            rows = open_of(self.peer, ArrivalState.HELD).filter(
+                code="exchange.earlier_missing", position__lte=self.peer.held_through
+            )
+            named = {r: r.waits_for.removeprefix("dispatch:") for r in rows.order_by("position")[:500]}
+            open_rows = Arrival.objects.exclude(state=ArrivalState.APPLIED).filter(
+                state__in=[ArrivalState.HELD, ArrivalState.STAGED], subject__in=set(named.values())
+            )
+            coming = set(open_rows.values_list("subject", flat=True))
+            orphans = [r for r, subject in named.items() if subject not in coming]
+            if not orphans:
+                return
+            self.orphans |= {o.position for o in orphans}
+            self._again(orphans)
+            if all(o.code == "exchange.earlier_missing" and o.state == ArrivalState.HELD for o in orphans):
+                return
+            self._release()
+
+    def _again(self, rows: Sequence[Arrival], *, forced: bool = False) -> None:
+        """Judge stored rows of one peer once more; it may be another than the one that speaks now."""
+        speaking, self.peer, self.forced = self.peer, (rows[0].peer if rows[0].peer_id != self.peer.pk else self.peer), forced
         try:
-            self._foresee([row])
-            self._judge_one(row, forced=forced)
-            self._flush()
-            row.save()
+            self.judge_stored(rows)
         finally:
-            self.peer = speaking
+            self.peer, self.forced = speaking, False
 
     # --- papers ------------------------------------------------------------------------------------------------------------
 
@@ -320,15 +522,20 @@ class _Intake:
         for row in rows:
             try:
                 document = bytes(row.document or b"")
-                kids.add(signing.header_of(document)["kid"])
+                kid = signing.header_of(document)["kid"]
                 claims = signing.claims_of(document)
             except signing.BadSignature:
                 continue
             self.claims[row.position] = claims
+            try:
+                check_storable(claims, document)
+            except InvalidContent:
+                continue  # refused when its turn comes
+            kids |= {kid} if KID.fullmatch(kid) else set()
             names.add(str(claims.get("sender", "") or claims.get("organisation", "")))
             recipients = claims.get("recipients")
             if isinstance(recipients, list):
-                names |= {str(r.get("organisation", "")) for r in recipients if isinstance(r, Mapping)}
+                names |= {str(r.get("organisation", "")) for r in recipients[:MOST_RECIPIENTS] if isinstance(r, Mapping)}
             uuids |= {str(claims[k]) for k in ("id", "replaces", "withdraws", "dispatch") if isinstance(claims.get(k), str)}
         self._read(kids - self.kids, names - self.names)
         good = {u for u in uuids if _is_uuid(u)}
@@ -352,12 +559,11 @@ class _Intake:
             raise Waits("exchange.unknown_key", f"key:{header['kid']}")
         return key
 
-    def _dispatch(self, row: Arrival, document: bytes, *, forced: bool) -> None:
+    def _dispatch(self, row: Arrival, document: bytes) -> None:
         key = self._key_of(document)
         payload = signing.verify(document, public_jwk=key.public_jwk, kid=key.kid, typ=signing.DISPATCH_TYPE)
-        claims = self.claims.get(row.position, {})
-        if claims.get("format") != FORMAT:
-            raise Waits("exchange.newer_format", "version")
+        claims = self.claims[row.position]
+        _check_format(claims, FORMAT)
         try:
             content = read_content(payload)
         except InvalidContent as error:
@@ -365,9 +571,10 @@ class _Intake:
                 raise Waits("exchange.newer_kind", "version") from error
             raise
         check_rows(content)
-        row.subject = content.id
-        if not _is_uuid(content.id):
-            raise Refused("exchange.invalid_content", path="id")
+        _check_numbers(claims)
+        for name, value in (("id", content.id), ("replaces", content.replaces), ("withdraws", content.withdraws)):
+            if not _is_uuid(value) and (value or name == "id"):
+                raise Refused("exchange.invalid_content", path=name)
         if key.organisation.key != content.sender:
             raise Refused("exchange.wrong_key", incident=True, sender=content.sender, owner=key.organisation.key)
         self._may_sign(key, content.sent_at)
@@ -386,11 +593,15 @@ class _Intake:
         if not ours:
             self._relay(row, document, content)
             return
-        self._check_classified(content)
-        replaces, withdraws = (self._earlier(u, sender, forced=forced) for u in (content.replaces, content.withdraws))
-        narrowed = self._narrowed(sender, content, forced=forced)
+        named = [u for u in (content.replaces, content.withdraws) if u]
+        replaces, withdraws = (self._earlier(row, u, sender) for u in (content.replaces, content.withdraws))
+        narrowed = self._narrowed(sender, content, forced=self.forced)
+        missing = [u for u in named if u not in {str(d.uuid) for d in (replaces, withdraws) if d is not None}]
+        if missing:
+            row.waits_for = f"dispatch:{missing[0]}"  # tied to it if it comes after all
+        self._carry_to_others(row, document, content)
         if narrowed:
-            row.code, row.facts = "exchange.recipient_narrowed", {"narrowed": narrowed}
+            row.code, row.facts = "exchange.recipient_narrowed", {**row.facts, "narrowed": narrowed}
         self._hold_in_batch(row, document, content, key, replaces, withdraws, narrowed)
 
     def _narrowed(self, sender: Organisation, content: Content, *, forced: bool) -> dict[str, str]:
@@ -434,19 +645,23 @@ class _Intake:
             return
         raise Refused("exchange.foreign_sender", incident=True, sender=sender.key)
 
-    def _check_classified(self, content: Content) -> None:
-        refuse_classified(*texts_of(content))
-        if any(file_name_bears_mark(str(a.get("name", ""))) for a in content.attachments):
+    def _check_classified(self, claims: Mapping[str, Any]) -> None:
+        """Refuse a secrecy mark wherever people would read it, whoever signed it, before the bytes are kept."""
+        words = [claims.get(name) for name in ("subject", "reason", "signer", "body")]
+        refuse_classified(*strings_in(words))
+        attached = claims.get("attachments")
+        names = [a.get("name") for a in attached if isinstance(a, Mapping)] if isinstance(attached, list) else []
+        if any(file_name_bears_mark(name) for name in strings_in(names)):
             raise ClassifiedContent
 
-    def _earlier(self, other: str, sender: Organisation, *, forced: bool) -> Dispatch | None:
+    def _earlier(self, row: Arrival, other: str, sender: Organisation) -> Dispatch | None:
         if not other:
             return None
         found = self.here.get(other)
         if found is None and _is_uuid(other):
             found = Dispatch.objects.filter(uuid=other).only("id", "uuid", "digest", "sender_id", "kind").first()
         if found is None:
-            if forced:
+            if self.forced or row.position in self.orphans:
                 return None
             raise Waits("exchange.earlier_missing", f"dispatch:{other}")
         if found.sender_id != sender.pk:
@@ -513,26 +728,37 @@ class _Intake:
             self.released.add(f"dispatch:{c.id}")
         for i in good:
             batch.arrivals[i].document = None
+        self._tie_late(dispatches)
         for d, c in zip(dispatches, contents, strict=True):
             if d.kind == "directory":
                 self._directory(d, c)
 
+    def _tie_late(self, dispatches: Sequence[Dispatch]) -> None:
+        """Tie papers that were let pass without the earlier one they name to that one, now that it came after all."""
+        words = {f"dispatch:{d.uuid}": d for d in dispatches}
+        passed = Arrival.objects.filter(state=ArrivalState.APPLIED, waits_for__in=words).exclude(waits_for="")
+        for row in passed.select_for_update(of=("self",)):
+            earlier = words[row.waits_for]
+            later = Dispatch.objects.filter(uuid=row.subject).first()
+            if later is not None and later.sender_id == earlier.sender_id:
+                claims = signing.claims_of(bytes(later.signed))
+                for name in ("replaces", "withdraws"):
+                    if claims.get(name) == str(earlier.uuid):
+                        setattr(later, name, earlier)
+                later.save(update_fields=["replaces", "withdraws"])
+                facts = {"uuid": str(later.uuid), "earlier": str(earlier.uuid)}
+                fact = "exchange.dispatch.tied"
+                self.entries.append(entry(fact, subject=later, actor=None, at=self.at, name=later.notation, facts=facts))
+            elif later is not None:
+                facts = {"dispatch": str(earlier.uuid), "sender": earlier.sender.key, "named_by": str(later.uuid)}
+                links.note_incident(peer=row.peer, code="exchange.foreign_record", facts=facts, at=self.at)
+            row.waits_for = ""
+            row.save(update_fields=["waits_for"])
+
     def _without_conflicts(self, batch: _Batch) -> list[int]:
         """Return the places in the batch that may be stored; two papers with one number are an incident of the link."""
-        wanted = Q()
-        by_sender: dict[int, set[tuple[int, int]]] = defaultdict(set)
-        for addressees in batch.addressees:
-            for a in addressees:
-                by_sender[a.sender_id_copy].add((a.organisation_id, a.sequence))
-        taken: dict[tuple[int, int, int], str] = {}
-        for sender, places in by_sender.items():
-            organisations, sequences = {o for o, _ in places}, {s for _, s in places}
-            wanted = Q(sender_id_copy=sender, organisation__in=organisations)
-            wanted &= Q(sequence__gte=min(sequences), sequence__lte=max(sequences))
-            rows = Addressee.objects.filter(wanted).values_list("organisation", "sequence", "dispatch__digest")
-            taken |= {(sender, o, s): digest for o, s, digest in rows if (o, s) in places}
+        taken, previous = self._neighbours(batch)
         numbers: dict[tuple[int, str, int, int], str] = {}
-        wanted = Q()
         registers: dict[tuple[int, str, int], set[int]] = defaultdict(set)
         for d in batch.dispatches:
             registers[d.sender_id, d.register, d.register_year].add(d.register_number)
@@ -548,70 +774,109 @@ class _Intake:
                 refused = Refused("exchange.sequence_conflict", incident=True, dispatch=str(d.uuid), held=other)
                 self._refuse(batch.arrivals[i], refused)
                 continue
+            for a in addressees:
+                self._check_chain(d, a, taken, previous)
             taken |= dict.fromkeys(own, d.digest)
             numbers[number] = d.digest
             good.append(i)
         return good
 
+    def _neighbours(self, batch: _Batch) -> tuple[dict[Place, str], dict[Place, str]]:
+        """Return what is held in the places of a batch and right beside them: digests, and the digests named as the one before.
+
+        A place is (sender, recipient, sequence).
+        """
+        by_sender: dict[int, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+        for addressees in batch.addressees:
+            for a in addressees:
+                by_sender[a.sender_id_copy][a.organisation_id] |= {a.sequence - 1, a.sequence, a.sequence + 1}
+        digests: dict[Place, str] = {}
+        previous: dict[Place, str] = {}
+        for sender, places in by_sender.items():
+            every = {s for sequences in places.values() for s in sequences}
+            if max(every) - min(every) <= 10 * len(every):  # the usual case: they follow each other
+                asked = [Q(organisation__in=places, sequence__gte=min(every), sequence__lte=max(every))]
+            else:  # a hostile one names far places so that all between them would be read
+                asked = [Q(organisation=o, sequence__in=sequences) for o, sequences in places.items()]
+            for some in asked:
+                rows = Addressee.objects.filter(some, sender_id_copy=sender)
+                for o, s, digest, before in rows.values_list("organisation", "sequence", "dispatch__digest", "previous_digest"):
+                    digests[sender, o, s], previous[sender, o, s] = digest, before
+        return digests, previous
+
+    def _check_chain(self, d: Dispatch, a: Addressee, digests: Mapping[Place, str], previous: dict[Place, str]) -> None:
+        """Note when a paper names another one as the one before it than the one that is held: one of the two is a lie.
+
+        Both are signed and both are kept: neither is lost because the sender contradicts itself.
+        """
+        place, before, after = ((a.sender_id_copy, a.organisation_id, a.sequence + step) for step in (0, -1, 1))
+        said, held = a.previous_digest, digests.get(before, a.previous_digest)
+        if said == held:
+            said, held = previous.get(after, d.digest), d.digest
+        if said != held:
+            facts = {"dispatch": str(d.uuid), "sequence": a.sequence, "said": said, "held": held}
+            links.note_incident(peer=self.peer, code="exchange.chain_broken", facts=facts, at=self.at)
+        previous[place] = a.previous_digest
+
     def _receipts_for(self, addressees: Sequence[Addressee]) -> list[Receipt]:
         """Return the receipts of those who live here; of a paper that was here before a restore, the very ones given then."""
         receipts = []
-        for a in addressees:
-            if a.arrived_at is None:
-                continue
-            found = self._given_before(a) if self.node.restored_at else []
+        here = [a for a in addressees if a.arrived_at is not None]
+        told: Mapping[str, list[bytes]] = {}
+        if self.node.restored_at and here:
+            told = recovery.earlier_receipts({str(a.dispatch.uuid) for a in here})
+        for a in here:
+            found = self._given_before(a, told.get(str(a.dispatch.uuid), []))
             if not any(r.code == ReceiptCode.ARRIVED for r in found):
-                found.append(make_receipt(a, a.organisation, ReceiptCode.ARRIVED, a.arrived_at, "", self.ring))
+                found.append(make_receipt(a, a.organisation, ReceiptCode.ARRIVED, a.arrived_at or self.at, "", self.ring))
             receipts += found
         return receipts
 
-    def _given_before(self, addressee: Addressee) -> list[Receipt]:
-        found = []
-        for document in recovery.earlier_receipts(addressee.dispatch.uuid):
-            claims = signing.claims_of(document)
-            key = SigningKey.objects.filter(kid=signing.header_of(document)["kid"], organisation=addressee.organisation).first()
-            if key is None or claims.get("digest") != addressee.dispatch.digest:
-                continue
-            signing.verify(document, public_jwk=key.public_jwk, kid=key.kid, typ=signing.RECEIPT_TYPE)
-            code, at = str(claims["code"]), datetime.fromisoformat(str(claims["at"]))
-            setattr(addressee, f"{code}_at", at)
-            if code == ReceiptCode.RETURNED:
-                addressee.return_reason = str(claims.get("reason", ""))
-            found.append(
-                Receipt(
-                    addressee=addressee,
-                    code=code,
-                    reason=str(claims.get("reason", "")),
-                    at=at,
-                    signed=document,
-                    digest=signing.digest_of(document),
-                    key=key,
-                )
-            )
+    def _given_before(self, addressee: Addressee, told: Iterable[bytes]) -> list[Receipt]:
+        found: list[Receipt] = []
+        for document in told:
+            receipt = recovery.receipt_of(addressee, document)
+            if receipt is not None and receipt.code not in {r.code for r in found}:
+                recovery.answer(addressee, receipt)
+                found.append(receipt)
         if found:
             addressee.save()
         return found
 
     def _relay(self, row: Arrival, document: bytes, content: Content) -> None:
         """Carry a paper on, unchanged, to nodes that are spoken to through this one; else it was sent to the wrong node."""
-        known = [self.bodies[r.organisation].pk for r in content.recipients if r.organisation in self.bodies]
-        peers = {h for h in (self.homes.get(i) for i in known) if h} - {self.peer.pk}
-        onward = list(Peer.objects.filter(pk__in=peers, state__in=outbox.OPEN)) if self.peer.may_relay else []
-        if not onward:
+        if not self._carry_to_others(row, document, content):
             unknown = next((r.organisation for r in content.recipients if r.organisation not in self.bodies), None)
             if unknown is not None:
                 raise Waits("exchange.unknown_organisation", f"organisation:{unknown}")
-            raise Refused("exchange.wrong_recipient", recipients=", ".join(r.organisation for r in content.recipients))
-        for peer in onward:
-            self._carry_on(peer, row, document)
+            named = ", ".join(r.organisation for r in content.recipients)
+            raise Refused("exchange.wrong_recipient", incident=True, recipients=named)
         self._settle(row, ArrivalState.APPLIED)
-        row.facts = {"relayed": ", ".join(p.name for p in onward)}
         self.released.add(f"dispatch:{content.id}")
 
-    def _carry_on(self, peer: Peer, row: Arrival, document: bytes) -> None:
+    def _carry_to_others(self, row: Arrival, document: bytes, content: Content) -> bool:
+        """Carry a paper on to the nodes of its other recipients, if its giver may relay; says whether there are any."""
+        if not self.peer.may_relay:
+            return False
+        homes = {self.homes.get(self._id_of(r.organisation)) for r in content.recipients}
+        peers = {h for h in homes if h} - {self.peer.pk, self.homes.get(self._id_of(content.sender))}
+        onward = Peer.objects.filter(pk__in=peers, state__in=outbox.OPEN).exclude(via=self.peer)
+        return self._carry_on(onward, row, document)
+
+    def _carry_on(self, peers: Iterable[Peer], row: Arrival, document: bytes) -> bool:
+        onward = list(peers)
+        if onward and len(row.hops) >= MOST_HOPS:
+            facts = {"digest": row.digest, "hops": len(row.hops)}
+            links.note_incident(peer=self.peer, code="exchange.too_many_hops", facts=facts, at=self.at)
+            return True
         hop = {"format": "hiepdong.hop/1", "node": str(self.node.node_id), "digest": row.digest, "at": instant(self.at)}
-        stamp = links.sign_as_node(hop, typ=signing.HOP_TYPE, at=self.at).decode("ascii")
-        outbox.enqueue_document(peer=peer, kind=row.kind, document=document, at=self.at, hops=[*row.hops, stamp])
+        for peer in onward:
+            stamp = links.sign_as_node(hop, typ=signing.HOP_TYPE, at=self.at).decode("ascii")
+            outbox.enqueue_document(peer=peer, kind=row.kind, document=document, at=self.at, hops=[*row.hops, stamp])
+            self.placed = True
+        if onward:
+            row.facts = {**row.facts, "relayed": ", ".join(p.name for p in onward)}
+        return bool(onward)
 
     def _directory(self, dispatch: Dispatch, content: Content) -> None:
         """Take over what the speaker of a node says about its own organisations; a refusal is noted, the paper stays."""
@@ -624,7 +889,8 @@ class _Intake:
         try:
             with transaction.atomic():
                 words = links.take_directory(peer=home, directory=directory, at=self.at)
-        except (DomainError, KeyError, TypeError, ValueError) as error:
+        except (DomainError, *UNFORESEEN) as error:
+            _raise_if_passing(error)
             code = error.code if isinstance(error, DomainError) else "exchange.invalid_content"
             facts = {"dispatch": content.id, "error": str(error)[:300]}
             links.note_incident(peer=self.peer, code=code, facts=facts, at=self.at)
@@ -641,25 +907,24 @@ class _Intake:
     def _receipt(self, row: Arrival, document: bytes) -> None:
         key = self._key_of(document)
         signing.verify(document, public_jwk=key.public_jwk, kid=key.kid, typ=signing.RECEIPT_TYPE)
-        claims = self.claims.get(row.position, {})
-        if claims.get("format") != RECEIPT_FORMAT:
-            raise Waits("exchange.newer_format", "version")
+        claims = self.claims[row.position]
+        _check_format(claims, RECEIPT_FORMAT)
         code, subject, organisation = (str(claims.get(k, "")) for k in ("code", "dispatch", "organisation"))
-        row.subject = subject[:64]
+        if not _is_uuid(subject):
+            raise Refused("exchange.invalid_content", path="dispatch")
+        row.subject = subject
         if code not in ReceiptCode.values:
             raise Waits("exchange.newer_kind", "version")
         if key.organisation.key != organisation:
             raise Refused("exchange.wrong_key", incident=True, organisation=organisation, owner=key.organisation.key)
-        try:
-            at, reason = datetime.fromisoformat(str(claims["at"])), str(claims.get("reason", ""))
-        except (KeyError, ValueError) as error:
-            raise Refused("exchange.invalid_content", path="at") from error
+        at, reason = _moment(claims, "at"), str(claims.get("reason") or "")
+        if code == ReceiptCode.RETURNED and not reason.strip():
+            raise Refused("exchange.invalid_content", path="reason")
         self._may_sign(key, at)
         self._comes_from(key.organisation)
-        refuse_classified(reason)
         dispatch = self.here.get(subject)
         if dispatch is None:
-            self._relay_receipt(row, document, subject)
+            self._relay_receipt(row, document, claims)
             return
         if dispatch.digest != claims.get("digest"):
             raise Refused("exchange.receipt_of_other_bytes", incident=True, dispatch=subject, named=claims.get("digest"))
@@ -673,9 +938,10 @@ class _Intake:
             raise Refused("exchange.not_addressed", incident=True, dispatch=subject, organisation=organisation)
         held = {r.code: r for r in Receipt.objects.filter(addressee=addressee)}
         same = held.get(code)
+        if same is not None and same.digest != row.digest:
+            raise Refused("exchange.receipt_changed", incident=True, dispatch=subject, held=same.digest)
+        self._carry_receipt_back(row, document, dispatch)
         if same is not None:
-            if same.digest != row.digest:
-                raise Refused("exchange.receipt_changed", incident=True, dispatch=subject, held=same.digest)
             row.document = None
             return
         if contradicts({State(c) for c in held}, State(code)):
@@ -689,30 +955,43 @@ class _Intake:
             addressee.return_reason = reason
         addressee.save(update_fields=[f"{code}_at", "return_reason"])
         row.document = None
+        if code == ReceiptCode.ARRIVED:
+            self.answered.add(dispatch.pk)
         facts = {"uuid": subject, "organisation": organisation, "reason": reason, "peer": self.peer.name}
         name = addressee.dispatch.notation
         code_of_fact = f"exchange.dispatch.{code}"
         self.entries.append(entry(code_of_fact, subject=addressee.dispatch, actor=None, at=self.at, name=name, facts=facts))
 
-    def _relay_receipt(self, row: Arrival, document: bytes, subject: str) -> None:
+    def _carry_receipt_back(self, row: Arrival, document: bytes, dispatch: Dispatch) -> None:
+        """Carry a receipt on to the node of the sender, when the paper reached more nodes than this one through it."""
+        if self.peer.may_relay:
+            home = links.homes_among([dispatch.sender_id])[dispatch.sender_id]
+            if home and home != self.peer.pk:
+                self._carry_on(Peer.objects.filter(pk=home, state__in=outbox.OPEN).exclude(via=self.peer), row, document)
+
+    def _relay_receipt(self, row: Arrival, document: bytes, claims: Mapping[str, Any]) -> None:
         """A receipt for a paper that this node does not hold: of one it relayed, it goes back that way; else it waits."""
-        came = Arrival.objects.filter(subject=subject, kind=ItemKind.DISPATCH, state=ArrivalState.APPLIED)
-        source = came.exclude(peer=self.peer).select_related("peer").order_by("id").first()
+        source = None
+        if self.peer.may_relay:
+            came = Arrival.objects.filter(digest=str(claims.get("digest")), kind=ItemKind.DISPATCH, state=ArrivalState.APPLIED)
+            source = came.exclude(peer=self.peer).select_related("peer").order_by("id").first()
         if source is None:
-            raise Waits("exchange.dispatch_missing", f"dispatch:{subject}")
-        self._carry_on(source.peer, row, document)
-        row.facts = {"relayed": source.peer.name}
+            raise Waits("exchange.dispatch_missing", f"dispatch:{claims['dispatch']}")
+        self._carry_on([source.peer], row, document)
 
     # --- keys --------------------------------------------------------------------------------------------------------------
 
     def _key(self, row: Arrival, document: bytes) -> None:
-        claims = self.claims.get(row.position, {})
-        if claims.get("format") != links.KEY_FORMAT:
-            raise Waits("exchange.newer_format", "version")
+        claims = self.claims[row.position]
+        _check_format(claims, links.KEY_FORMAT)
         owner, kid, action = (str(claims.get(k, "")) for k in ("owner", "kid", "action"))
         row.subject = kid[:64]
         signer = signing.header_of(document)["kid"]
-        by_node = NodeKey.objects.filter(kid=signer, peer=self.peer, revoked_at__isnull=True).first()
+        body = Organisation.objects.filter(key=owner, residence__peer__isnull=False).select_related("residence").first()
+        home = body.residence.peer_id if body is not None else None
+        if body is None or not (home == self.peer.pk or self.peer.may_relay):
+            raise Refused("exchange.foreign_key", incident=True, owner=owner)
+        by_node = NodeKey.objects.filter(kid=signer, peer=home, revoked_at__isnull=True).first()
         if by_node is not None:
             signing.verify(document, public_jwk=by_node.public_jwk, kid=signer, typ=signing.KEY_TYPE)
         else:
@@ -720,17 +999,23 @@ class _Intake:
             if key.organisation.key != owner or key.revoked_at is not None:
                 raise Refused("exchange.wrong_key", incident=True, owner=owner, signer=signer)
             signing.verify(document, public_jwk=key.public_jwk, kid=signer, typ=signing.KEY_TYPE)
-        body = Organisation.objects.filter(key=owner, residence__peer=self.peer).first()
-        if body is None:
-            raise Refused("exchange.foreign_key", incident=True, owner=owner)
         if action == "revoke":
             self._revoke(body, kid, claims)
         elif action == "add":
-            if by_node is not None and not row.forced_by:
+            known = SigningKey.objects.filter(kid=kid, organisation=body).exists()
+            if by_node is not None and not row.forced_by and not known:
+                self._carry_key(row, document, home)
                 raise Waits("exchange.key_needs_comparison", f"person:{kid}")
-            self._add_key(body, kid, signer, claims, forced=bool(row.forced_by))
+            self._add_key(body, kid, signer, claims, forced=bool(row.forced_by) or known)
         else:
             raise Waits("exchange.newer_kind", "version")
+        self._carry_key(row, document, home)
+
+    def _carry_key(self, row: Arrival, document: bytes, home: int | None) -> None:
+        """Carry a statement on to the nodes that speak with its owner through this one."""
+        if self.peer.may_relay:
+            others = Peer.objects.filter(state__in=outbox.OPEN, via__isnull=True).exclude(pk__in=[self.peer.pk, home])
+            self._carry_on(others, row, document)
 
     def _revoke(self, body: Organisation, kid: str, claims: Mapping[str, Any]) -> None:
         key = SigningKey.objects.filter(kid=kid, organisation=body).first()
@@ -757,8 +1042,8 @@ class _Intake:
                 "organisation": body,
                 "public_jwk": {k: jwk[k] for k in ("crv", "kty", "x")},
                 "private_encrypted": "",
-                "valid_from": datetime.fromisoformat(str(claims["valid_from"])),
-                "valid_until": datetime.fromisoformat(str(until)) if until else None,
+                "valid_from": _moment(claims, "valid_from"),
+                "valid_until": _moment(claims, "valid_until") if until else None,
             },
         )
         if fresh:
@@ -767,12 +1052,12 @@ class _Intake:
                 old.valid_until = made.valid_from
                 old.save(update_fields=["valid_until"])
             record("exchange.key.learned", subject=made, actor=None, at=self.at, name=body.name, facts={"kid": kid})
-        self._learned([f"key:{kid}"])
+        self._learned([f"key:{kid}", f"person:{kid}"])
 
 
 def _save_settled(rows: Sequence[Arrival]) -> None:
     """Save what became of rows that were stored before; most were applied, and then only little of them changes."""
-    plain = [r for r in rows if r.state == ArrivalState.APPLIED and r.document is None and not (r.code or r.facts)]
+    plain = [r for r in rows if r.state == ArrivalState.APPLIED and not (r.document or r.code or r.facts or r.waits_for)]
     if plain:
         Arrival.objects.filter(pk__in=[r.pk for r in plain]).update(
             state=ArrivalState.APPLIED, code="", waits_for="", document=None, settled_at=plain[0].settled_at
@@ -792,6 +1077,39 @@ def _outcome(row: Arrival, given: Mapping[str, tuple[bytes, ...]], *, duplicate:
     return Outcome(row.position, row.digest, str(row.state), row.code, receipts, duplicate)
 
 
+def _check_format(claims: Mapping[str, Any], ours: str) -> None:
+    """Let a newer format of the same document wait; refuse any other."""
+    found = str(claims.get("format"))
+    name, number = ours.rsplit("/", 1)
+    if found != ours:
+        if re.fullmatch(re.escape(name) + r"/[1-9][0-9]{0,5}", found) and int(found.rsplit("/", 1)[1]) > int(number):
+            raise Waits("exchange.newer_format", "version")
+        raise Refused("exchange.invalid_content", path="format", found=found[:60])
+
+
+def _check_numbers(claims: Mapping[str, Any]) -> None:
+    """Refuse numbers that two programs could read as two: 1.5, "1", true."""
+    register = claims["register"]
+    for name, value in (
+        ("register.year", register["year"]),
+        ("register.number", register["number"]),
+        *(("recipients.sequence", r["sequence"]) for r in claims["recipients"]),
+    ):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise Refused("exchange.invalid_content", path=name, found=str(value)[:40])
+
+
+def _moment(claims: Mapping[str, Any], name: str) -> datetime:
+    """Return a moment that every part of this program can store and show; a clock may be wrong, but not by millennia."""
+    try:
+        found = datetime.fromisoformat(str(claims[name]))
+        if EARLIEST <= found <= LATEST:
+            return found
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise Refused("exchange.invalid_content", path=name) from error
+    raise Refused("exchange.invalid_content", path=name, found=str(claims[name])[:40])
+
+
 def _is_uuid(text: str) -> bool:
     try:
         return str(uuid.UUID(text)) == text
@@ -803,14 +1121,21 @@ def _is_uuid(text: str) -> bool:
 
 
 def wanted_files(peer: Peer, *, limit: int = 50) -> list[str]:
-    """Return digests of files that papers of this peer's organisations name and that are not on this node yet."""
-    rows = (
-        File.objects.filter(attachments__dispatch__sender__residence__peer=peer, kept=False)
-        .order_by("id")
-        .values_list("digest", flat=True)
-        .distinct()
-    )
-    return list(rows[:limit])
+    """Return digests of files that this node misses and this peer should have.
+
+    Those are files of papers from it and from nodes behind it, and of our own papers that it holds, lost in a restore.
+    """
+    from_there = Q(dispatch__sender__residence__peer=peer) | Q(dispatch__sender__residence__peer__via=peer)
+    lost_here = Q(dispatch__parcels__peer=peer, dispatch__key__private_encrypted__gt="")
+    lost_here |= Q(dispatch__parcels__peer=peer, dispatch__sender__residence__peer__isnull=True)
+    named = Attachment.objects.filter(from_there | lost_here, file=OuterRef("pk"))
+    missing = File.objects.filter(Exists(named), kept=False).order_by("id").values_list("digest", flat=True)
+    refused = LinkIncident.objects.filter(peer=peer, code=files_refused).values_list("facts__digest", flat=True)
+    never = set(refused)
+    return [digest for digest in missing[: limit + len(never)] if digest not in never][:limit]
+
+
+files_refused = "exchange.file_classified"  # such a file is never asked for again
 
 
 @transaction.atomic
@@ -818,32 +1143,26 @@ def release(*, arrival_id: int, actor: Seat | None, at: datetime) -> Arrival:
     """Let a held item pass by a person's decision: a paper without the earlier one it names, a key after comparison.
 
     Raises:
-        NotFound: no such item, or it does not wait. NotAllowed.
+        NotFound: no such item, or it does not wait. NotAllowed. NotUnderstood: this version of the program cannot read it.
     """
-    if actor is not None:
-        require(actor, Action.MANAGE_NODE)
-    row = Arrival.objects.select_for_update(of=("self",)).select_related("peer").filter(pk=arrival_id).first()
-    if row is None or row.state != ArrivalState.HELD:
-        raise NotFound
-    peer = links.peer_for(row.peer_id, for_update=True)
+    row = _held(arrival_id, actor)
     row.forced_by = actor.journal_name[:300] if actor is not None else "hiepdong"
     row.save(update_fields=["forced_by"])
-    work = _Intake(peer, row.way, at)
-    work._again(row, forced=True)
-    work.finish()
+    work = _Intake(row.peer, row.way, at)
+    work._again([row], forced=True)
+    work.finish(spoke=False)
+    row.refresh_from_db()
+    if row.code == NotUnderstood.code:
+        raise NotUnderstood(error=str(row.facts.get("error", "")))
     facts = {"digest": row.digest, "state": str(row.state), "code": row.code}
-    record("exchange.item.released", subject=row, actor=actor, at=at, name=peer.name, facts=facts)
+    record("exchange.item.released", subject=row, actor=actor, at=at, name=row.peer.name, facts=facts)
     return row
 
 
 @transaction.atomic
 def dismiss(*, arrival_id: int, reason: str, actor: Seat | None, at: datetime) -> Arrival:
     """Refuse a held item by a person's decision, with a reason; its bytes stay as evidence."""
-    if actor is not None:
-        require(actor, Action.MANAGE_NODE)
-    row = Arrival.objects.select_for_update(of=("self",)).select_related("peer").filter(pk=arrival_id).first()
-    if row is None or row.state != ArrivalState.HELD:
-        raise NotFound
+    row = _held(arrival_id, actor)
     row.state, row.code, row.settled_at = ArrivalState.REFUSED, "exchange.dismissed", at
     row.facts = {"reason": nfc(reason.strip())[:300]}
     row.forced_by = actor.journal_name[:300] if actor is not None else "hiepdong"
@@ -852,30 +1171,60 @@ def dismiss(*, arrival_id: int, reason: str, actor: Seat | None, at: datetime) -
     return row
 
 
+def _held(arrival_id: int, actor: Seat | None) -> Arrival:
+    """Return a held item, locked after its peer, as everybody locks them."""
+    if actor is not None:
+        require(actor, Action.MANAGE_NODE)
+    peer_id = Arrival.objects.filter(pk=arrival_id).values_list("peer", flat=True).first()
+    if peer_id is None:
+        raise NotFound
+    if Peer.objects.filter(may_relay=True).exists():
+        list(Peer.objects.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
+    peer = links.peer_for(peer_id, for_update=True)
+    row = Arrival.objects.select_for_update(of=("self",)).filter(pk=arrival_id).first()
+    if row is None or row.state != ArrivalState.HELD:
+        raise NotFound
+    row.peer = peer
+    return row
+
+
 @transaction.atomic
 def confirmed(*, peer_id: int, held_through: int, outcomes: Sequence[Mapping[str, Any]] = (), at: datetime) -> Peer:
     """Note up to where a peer holds what was sent to it, and what it said about items that it did not simply take."""
     peer = links.peer_for(peer_id, for_update=True)
     if held_through > peer.sent_through:
-        # It holds more than we know of having sent: our data is older than the peer's memory of us.
         _found_behind(peer, held_through, at)
     else:
         peer.confirmed_through = max(peer.confirmed_through, held_through)
     peer.reached_at = peer.heard_at = at
-    peer.save(update_fields=["confirmed_through", "reached_at", "heard_at"])
+    peer.save(update_fields=["confirmed_through", "reached_at", "heard_at", "next_try_at"])
     for outcome in outcomes:
-        if outcome.get("state") in {"held", "refused"} or outcome.get("code"):
-            said = f"{outcome['state']} {outcome.get('code', '')}"[:60]
-            Parcel.objects.filter(peer=peer, position=int(outcome["position"])).update(outcome=said)
+        state, code, position = (outcome.get(name) for name in ("state", "code", "position"))
+        if state in ("held", "refused") or code:
+            said = "".join(c for c in f"{state} {code}" if c.isprintable())[:60]
+            Parcel.objects.filter(peer=peer, position=int(position or 0)).update(outcome=said)
     return peer
 
 
 def _found_behind(peer: Peer, theirs: int, at: datetime) -> None:
+    """A peer says that it holds more than we know of having sent: our data may be older than its memory of us.
+
+    Where this node can ask it, it does so at once, and believes what bears its own signature (`courier`). The word of a peer
+    that only ever asks us is believed once: whoever repeats it after the recovery has nothing to show for it.
+    """
     node = Node.objects.select_for_update(of=("self",)).get()
-    if node.state == Node.State.NORMAL:
-        facts = {"held_there": theirs, "sent_from_here": peer.sent_through}
-        links.note_incident(peer=peer, code="exchange.restored_from_backup", facts=facts, at=at)
-        links.mark_restored(at=at)
+    facts = {"held_there": theirs, "sent_from_here": peer.sent_through}
+    if node.state != Node.State.NORMAL:
+        return
+    if peer.address:
+        peer.next_try_at = None
+        return
+    told_before = LinkIncident.objects.filter(peer=peer, code="exchange.restored_from_backup", facts__held_there=theirs)
+    if told_before.exists():
+        links.note_incident(peer=peer, code="exchange.held_beyond_sent", facts=facts, at=at)
+        return
+    links.note_incident(peer=peer, code="exchange.restored_from_backup", facts=facts, at=at)
+    links.mark_restored(at=at)
 
 
 def open_incidents(peer: Peer) -> int:

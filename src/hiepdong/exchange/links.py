@@ -598,11 +598,16 @@ def set_state(*, peer_id: int, state: str, actor: Seat | None, at: datetime) -> 
     return peer
 
 
+MOST_UNSEEN = 200  # incidents of one kind on one link that nobody has looked at
+
+
 def note_incident(*, peer: Peer, code: str, facts: Mapping[str, Any], at: datetime) -> LinkIncident:
     """Write down something on a link that must not happen; the same thing again is not written twice."""
     same = LinkIncident.objects.filter(peer=peer, code=code, facts=dict(facts), seen_at__isnull=True).first()
     if same is not None:
         return same
+    if LinkIncident.objects.filter(peer=peer, code=code, seen_at__isnull=True)[:MOST_UNSEEN].count() >= MOST_UNSEEN:
+        return LinkIncident.objects.filter(peer=peer, code=code).latest("at")  # a flood; what is listed says enough
     found = LinkIncident.objects.create(peer=peer, code=code, facts=dict(facts), at=at)
     record("exchange.link.disturbed", subject=peer, actor=None, at=at, name=peer.name, facts={"code": code, **facts})
     return found
@@ -677,7 +682,7 @@ def revoke_key(*, kid: str, reason: str, actor: Seat | None, at: datetime) -> Si
     _manages(actor)
     node = this_node()
     key = SigningKey.objects.select_for_update(of=("self",)).select_related("organisation").filter(kid=kid).first()
-    if key is None or not key.private_encrypted:
+    if key is None or not is_at_home(key.organisation_id):
         raise NotFound
     if key.revoked_at is None:
         key.revoked_at, key.revoked_because = at, nfc(reason.strip())[:300]
@@ -687,21 +692,31 @@ def revoke_key(*, kid: str, reason: str, actor: Seat | None, at: datetime) -> Si
         revoked = sign_as_node(statement, typ=signing.KEY_TYPE, at=at)
         outbox.enqueue_everywhere(kind=ItemKind.KEY, document=revoked, at=at)
         new = make_key(organisation=key.organisation, actor=actor, at=at)
-        statement = _key_statement(
-            node=node,
-            action="add",
-            owner=owner,
-            kid=new.kid,
-            at=at,
-            jwk={k: new.public_jwk[k] for k in ("crv", "kty", "x")},
-            valid_from=instant(at),
-            valid_until=instant(new.valid_until) if new.valid_until else None,
-            replaces=kid,
-        )
-        added = sign_as_node(statement, typ=signing.KEY_TYPE, at=at)
-        outbox.enqueue_everywhere(kind=ItemKind.KEY, document=added, at=at)
+        vouch_for(key=new, replaces=kid, at=at)
         record("exchange.key.revoked", subject=key, actor=actor, at=at, name=key.organisation.name, facts={"new": new.kid})
     return key
+
+
+def vouch_for(*, key: SigningKey, replaces: str, at: datetime) -> None:
+    """Tell every linked node of a key that the key before it cannot sign for: revoked, lost or expired.
+
+    They hold it, and what it signs, until a person there has compared the number.
+    """
+    node = node_or_none()
+    if node is None:
+        return
+    statement = _key_statement(
+        node=node,
+        action="add",
+        owner=key.organisation.key,
+        kid=key.kid,
+        at=at,
+        jwk={k: key.public_jwk[k] for k in ("crv", "kty", "x")},
+        valid_from=instant(key.valid_from),
+        valid_until=instant(key.valid_until) if key.valid_until else None,
+        replaces=replaces,
+    )
+    outbox.enqueue_everywhere(kind=ItemKind.KEY, document=sign_as_node(statement, typ=signing.KEY_TYPE, at=at), at=at)
 
 
 # --- restored from a backup ------------------------------------------------------------------------------------------------

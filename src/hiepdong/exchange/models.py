@@ -296,7 +296,10 @@ class Parcel(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["peer", "position"], name="exchange_parcel_position")]
-        indexes = [models.Index(fields=["digest"], name="exchange_parcel_digest")]
+        indexes = [
+            models.Index(fields=["digest"], name="exchange_parcel_digest"),
+            models.Index(fields=["subject"], name="exchange_parcel_told", condition=~Q(subject="")),
+        ]
 
 
 class Bundle(models.Model):
@@ -353,6 +356,10 @@ class Arrival(models.Model):
             models.Index(fields=["digest"], name="exchange_arrival_digest"),
             models.Index(fields=["waits_for"], name="exchange_arrival_waits", condition=Q(state="held")),
             models.Index(fields=["peer", "state", "id"], name="exchange_arrival_open", condition=~Q(state="applied")),
+            # what passed without the earlier paper that it names
+            models.Index(
+                fields=["waits_for"], name="exchange_arrival_without", condition=Q(state="applied") & ~Q(waits_for="")
+            ),
         ]
 
 

@@ -84,8 +84,8 @@ def enqueue_document(*, peer: Peer, kind: str, document: bytes, at: datetime, ho
 def enqueue_everywhere(*, kind: str, document: bytes, at: datetime) -> None:
     """Put a signed document on its way to every linked peer."""
     digest = signing.digest_of(document)
-    peers = Peer.objects.filter(state__in=OPEN).values_list("pk", flat=True)
-    parcels = {pk: [Parcel(kind=kind, digest=digest, document=document, made_at=at)] for pk in peers}
+    routes = {_route(peer) for peer in Peer.objects.filter(state__in=OPEN)}
+    parcels = {pk: [Parcel(kind=kind, digest=digest, document=document, made_at=at)] for pk in routes}
     if parcels:
         place(parcels)
 
@@ -108,7 +108,7 @@ def items_after(peer: Peer, after: int, *, limit: int, most_bytes: int = 4 * 102
     At most `limit` items and about `most_bytes`, but always one.
     """
     rows = (
-        Parcel.objects.filter(peer=peer, position__gt=after)
+        Parcel.objects.filter(peer=peer, position__gt=after, position__lte=peer.sent_through)
         .order_by("position")
         .select_related("dispatch", "receipt")
         .only("position", "kind", "document", "hops", "dispatch__signed", "receipt__signed")[:limit]

@@ -1,26 +1,34 @@
 """After a restore from a backup: a node learns from its peers what it had sent and lost, and never uses a number twice.
 
-The peer knows more of us than we do. It gives back our own items from the first position that we do not know; each bears the
-signature of an organisation whose home is here, so nobody else can have made it.
+The peer knows more of us than we do. It gives back our own items after the last position that we know to be confirmed; each
+bears the signature of an organisation whose home is here, or of this node, so nobody else can have made it. What bears none is
+a lie of the peer: noted, not taken, and no reason to wait for it.
+
+A key that was made after the backup is lost with its private half. Papers under it are genuine all the same: the statement that
+announced it comes back too, signed by the key before it. It signs nothing more; an incident asks for its revocation.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from hiepdong.documents.models import Series
 from hiepdong.journal.services import record
+from hiepdong.kernel.errors import DomainError
+from hiepdong.organisations.models import Organisation
 from hiepdong.organisations.queries import organisations_by_keys
 
 from . import links, signing
-from .domain.envelope import read_content
+from .domain.dispatch import State, contradicts
+from .domain.envelope import Content, read_content
 from .domain.links import MOST_ITEMS, InvalidItem, Item, ItemKind
 from .keys import KeyRing
-from .models import Addressee, Arrival, Dispatch, Parcel, Peer, Receipt, ReceiptCode, SigningKey
-from .rows import addressees_of, attach, check_rows, dispatch_of, index
+from .models import Addressee, Arrival, Dispatch, NodeKey, Parcel, Peer, Receipt, ReceiptCode, SigningKey
+from .rows import addressees_of, attach, check_rows, check_storable, dispatch_of, index
 from .services import make_receipt
 
 
@@ -47,65 +55,297 @@ def read_greeting(said: Mapping[str, Any], peer: Peer) -> tuple[str, int, int]:
 
 
 def held_of(peer: Peer, *, after: int, limit: int) -> list[Item]:
-    """Return a peer's own items that this node holds, after a position, in order."""
+    """Return a peer's own items that this node holds, after a position, in order.
+
+    Something that is not kept any more (it bore a secrecy mark, or was one refused item of too many) is left out.
+    """
     listed = Arrival.objects.filter(peer=peer, position__gt=after).order_by("position")
-    rows = list(listed[: max(1, min(limit, MOST_ITEMS))])
-    digests = {kind: [r.digest for r in rows if r.kind == kind] for kind in (ItemKind.DISPATCH, ItemKind.RECEIPT)}
-    dispatches = dict(Dispatch.objects.filter(digest__in=digests[ItemKind.DISPATCH]).values_list("digest", "signed"))
-    receipts = dict(Receipt.objects.filter(digest__in=digests[ItemKind.RECEIPT]).values_list("digest", "signed"))
-    found = []
-    for row in rows:
-        document = row.document or dispatches.get(row.digest) or receipts.get(row.digest)
-        if document is not None:
-            found.append(Item(row.position, row.kind, bytes(document), tuple(row.hops)))
+    limit = max(1, min(limit, MOST_ITEMS))
+    found: list[Item] = []
+    size = 0
+    while len(found) < limit:
+        rows = list(listed[:limit])
+        documents = _documents_of(rows)
+        for row in rows:
+            document = documents.get(row.pk)
+            size += len(document or b"")
+            if document is not None and (not found or (size <= MOST_BYTES and len(found) < limit)):
+                found.append(Item(row.position, row.kind, document, tuple(row.hops)))
+            elif document is not None:
+                return found
+        if len(rows) < limit:
+            break
+        listed = Arrival.objects.filter(peer=peer, position__gt=rows[-1].position).order_by("position")
     return found
+
+
+MOST_BYTES = 4 * 1024 * 1024  # of one answer
+
+
+def _documents_of(rows: Sequence[Arrival]) -> dict[int, bytes]:
+    """Return the bytes of arrivals, found by the number of the paper: there is no index of digests, and none is needed."""
+    settled = {r.pk: r for r in rows if r.document is None and r.subject}
+    subjects = {r.subject for r in settled.values()}
+    signed: dict[tuple[str, str], bytes] = {}
+    papers = Dispatch.objects.filter(uuid__in=[u for u in subjects if len(u) == 36])
+    for digest, document in papers.values_list("digest", "signed"):
+        signed[ItemKind.DISPATCH, digest] = bytes(document)
+    answered = [r.subject for r in settled.values() if r.kind == ItemKind.RECEIPT]
+    receipts = Receipt.objects.filter(addressee__dispatch__uuid__in=answered)
+    for digest, document in receipts.values_list("digest", "signed"):
+        signed[ItemKind.RECEIPT, digest] = bytes(document)
+    found = {r.pk: bytes(r.document) for r in rows if r.document is not None}
+    return found | {pk: signed[r.kind, r.digest] for pk, r in settled.items() if (r.kind, r.digest) in signed}
+
+
+PARKED = 1 << 61  # positions of what was sent here after the backup, until it is known which positions are free
 
 
 @transaction.atomic
 def take_back(*, peer_id: int, items: Sequence[Item], at: datetime) -> int:
     """Take back own items that a peer held for us; returns how many were lost here and are here again.
 
-    Numbers in registers, sequences and positions go on after the highest that was given back.
-
-    Raises:
-        BadSignature: an item does not bear the signature of an organisation whose home is here.
+    Numbers in registers, sequences and positions go on after the highest that was given back. What was given a position
+    here since the backup that another item had before gets a new one when the peer has told all (`peer_recovered`).
     """
+    from . import intake
+
     peer = links.peer_for(peer_id, for_update=True)
-    back = 0
-    for item in sorted(items, key=lambda i: i.position):
-        known = Parcel.objects.filter(peer=peer, position=item.position).first()
-        if known is not None:
-            if known.digest != item.digest:
-                facts = {"position": item.position, "here": known.digest, "there": item.digest}
-                links.note_incident(peer=peer, code="exchange.position_reused", facts=facts, at=at)
-            continue
-        parcel = Parcel(peer=peer, position=item.position, kind=item.kind, digest=item.digest, made_at=at)
-        if item.kind == ItemKind.DISPATCH:
-            parcel.dispatch = _dispatch_back(item, at)
-            back += 1
-        else:
-            parcel.document, parcel.hops = item.document, list(item.hops)
-            if item.kind == ItemKind.RECEIPT:
-                parcel.subject = str(signing.claims_of(item.document).get("dispatch", ""))[:64]
-        parcel.save()
-        peer.sent_through = max(peer.sent_through, item.position)
-        peer.confirmed_through = max(peer.confirmed_through, item.position)
+    work = _Back(peer, at)
+    back = sum(work.take(item) for item in sorted(items, key=lambda i: i.position))
     peer.save(update_fields=["sent_through", "confirmed_through"])
+    if work.words:
+        intake.settle_words(peer_id=peer.pk, words=work.words, at=at)
     return back
 
 
-def _dispatch_back(item: Item, at: datetime) -> Dispatch:
-    existing = Dispatch.objects.filter(digest=item.digest).first()
-    if existing is not None:
-        return existing
-    header = signing.header_of(item.document)
-    key = SigningKey.objects.filter(kid=header["kid"]).exclude(private_encrypted="").select_related("organisation").first()
+def is_ours(item: Item) -> bool:
+    """Say whether an item bears the signature of this node or of an organisation whose home is here."""
+    try:
+        kid = signing.header_of(item.document)["kid"]
+        typ = f"hiepdong.{item.kind}+json"
+        for key in (
+            NodeKey.objects.filter(kid=kid, peer__isnull=True).first(),
+            SigningKey.objects.filter(kid=kid).first(),
+        ):
+            if key is not None and (isinstance(key, NodeKey) or links.is_at_home(key.organisation_id)):
+                signing.verify(item.document, public_jwk=key.public_jwk, kid=kid, typ=typ)
+                return True
+        return _carried(item)
+    except signing.BadSignature:
+        return False
+
+
+def _carried(item: Item) -> bool:
+    """Say whether the last who carried an item was this node: then it is another's, and was given by us."""
+    if not item.hops:
+        return False
+    last = item.hops[-1].encode("ascii")
+    key = NodeKey.objects.filter(kid=signing.header_of(last)["kid"], peer__isnull=True).first()
     if key is None:
-        raise signing.BadSignature(what="kid")
-    content = read_content(signing.verify(item.document, public_jwk=key.public_jwk, kid=key.kid, typ=signing.DISPATCH_TYPE))
-    if content.sender != key.organisation.key:
-        raise signing.BadSignature(what="sender")
-    check_rows(content)
+        return False
+    signing.verify(last, public_jwk=key.public_jwk, kid=key.kid, typ=signing.HOP_TYPE)
+    return bool(signing.claims_of(last).get("digest") == item.digest)
+
+
+class _Back:
+    """One transaction of taking back; the peer's row is locked by the caller."""
+
+    def __init__(self, peer: Peer, at: datetime) -> None:
+        self.peer, self.at = peer, at
+        self.words: set[str] = set()
+
+    def take(self, item: Item) -> bool:
+        """Take one item; says whether it was lost."""
+        known = Parcel.objects.filter(peer=self.peer, position=item.position).first()
+        if known is not None and known.digest == item.digest:
+            self._count(item)
+            return False
+        parcel = Parcel(peer=self.peer, position=item.position, kind=item.kind, digest=item.digest, made_at=self.at)
+        parcel.document, parcel.hops = item.document, list(item.hops)
+        try:
+            with transaction.atomic():
+                self._judge(item, parcel)
+                if known is not None:
+                    facts = {"position": item.position, "here": known.digest, "there": item.digest}
+                    links.note_incident(peer=self.peer, code="exchange.position_reused", facts=facts, at=self.at)
+                    known.position += PARKED
+                    known.save(update_fields=["position"])
+                parcel.save()
+        except (DomainError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+            facts = {"position": item.position, "digest": item.digest, "error": str(error)[:200]}
+            links.note_incident(peer=self.peer, code="exchange.echo_false", facts=facts, at=self.at)
+            return False
+        self._count(item)
+        return True
+
+    def _count(self, item: Item) -> None:
+        self.peer.sent_through = max(self.peer.sent_through, item.position)
+        self.peer.confirmed_through = max(self.peer.confirmed_through, item.position)
+
+    def _judge(self, item: Item, parcel: Parcel) -> None:
+        """Verify an item and store what it stands for; the bytes stay with the parcel only where no row holds them.
+
+        Raises:
+            BadSignature: nobody here signed it, and nobody here carried it.
+        """
+        if item.kind not in {ItemKind.DISPATCH, ItemKind.RECEIPT, ItemKind.KEY}:
+            self._own_node(item)
+        elif _carried(item):
+            return
+        elif item.kind == ItemKind.DISPATCH:
+            self._dispatch(item, parcel)
+        elif item.kind == ItemKind.RECEIPT:
+            self._receipt(item, parcel)
+        else:
+            self._key(item)
+
+    def _own_node(self, item: Item) -> None:
+        header = signing.header_of(item.document)
+        key = NodeKey.objects.filter(kid=header["kid"], peer__isnull=True).first()
+        if key is None:
+            raise signing.BadSignature(what="kid")
+        signing.verify(item.document, public_jwk=key.public_jwk, kid=key.kid, typ=f"hiepdong.{item.kind}+json")
+
+    def _own_key(self, item: Item, typ: str) -> SigningKey:
+        """Return the key of an organisation at home that signed the item; one that is not known any more is learned nowhere.
+
+        Raises:
+            BadSignature.
+        """
+        header = signing.header_of(item.document)
+        key = SigningKey.objects.filter(kid=header["kid"]).select_related("organisation").first()
+        if key is None or not links.is_at_home(key.organisation_id):
+            raise signing.BadSignature(what="kid")
+        signing.verify(item.document, public_jwk=key.public_jwk, kid=key.kid, typ=typ)
+        check_storable(signing.claims_of(item.document), item.document)
+        return key
+
+    def _dispatch(self, item: Item, parcel: Parcel) -> None:
+        key = self._own_key(item, signing.DISPATCH_TYPE)
+        content = read_content(signing.payload_of(item.document))
+        if content.sender != key.organisation.key:
+            raise signing.BadSignature(what="sender")
+        check_rows(content)
+        same = Dispatch.objects.filter(uuid=content.id).first()
+        if same is None:
+            try:
+                with transaction.atomic():
+                    same = _dispatch_back(item, content, key, self.at)
+            except IntegrityError:
+                # Written here after the backup, the number was given out again: two genuine papers bear it.
+                facts = {"dispatch": content.id, "digest": item.digest, "notation": content.notation}
+                links.note_incident(peer=self.peer, code="exchange.number_given_twice", facts=facts, at=self.at)
+        if same is not None and same.digest == item.digest:
+            parcel.dispatch, parcel.document = same, None
+            self.words.add(f"dispatch:{content.id}")
+
+    def _receipt(self, item: Item, parcel: Parcel) -> None:
+        key = self._own_key(item, signing.RECEIPT_TYPE)
+        claims = signing.claims_of(item.document)
+        if claims.get("organisation") != key.organisation.key:
+            raise signing.BadSignature(what="organisation")
+        subject = str(uuid.UUID(str(claims["dispatch"])))
+        parcel.subject = subject
+        addressee = (
+            Addressee.objects.select_related("dispatch", "organisation")
+            .filter(dispatch__uuid=subject, organisation=key.organisation)
+            .first()
+        )
+        receipt = receipt_of(addressee, item.document) if addressee is not None else None
+        if addressee is None or receipt is None:
+            return  # the paper itself was lost too: given again when it comes
+        held = {r.code: r for r in Receipt.objects.filter(addressee=addressee)}
+        if contradicts({State(c) for c in held}, State(receipt.code)):
+            facts = {"dispatch": subject, "came": receipt.code, "held": ", ".join(sorted(held))}
+            links.note_incident(peer=self.peer, code="exchange.answered_twice", facts=facts, at=self.at)
+        elif receipt.code not in held:
+            receipt.save()
+            answer(addressee, receipt)
+            addressee.save()
+            organisation = key.organisation.key
+            said: dict[str, Any] = {
+                "uuid": subject,
+                "organisation": organisation,
+                "reason": receipt.reason,
+                "recovered": True,
+            }
+            name = addressee.dispatch.notation
+            if receipt.code != ReceiptCode.ARRIVED:
+                code = f"exchange.dispatch.{receipt.code}"
+                record(code, subject=addressee.dispatch, actor=None, at=receipt.at, name=name, facts=said)
+            parcel.receipt, parcel.document = receipt, None
+        elif held[receipt.code].digest == item.digest:
+            parcel.receipt, parcel.document = held[receipt.code], None
+
+    def _key(self, item: Item) -> None:
+        """Learn a key that was made after the backup: its statement bears the key before it, or this node's own."""
+        header, claims = signing.header_of(item.document), signing.claims_of(item.document)
+        check_storable(claims, item.document)
+        by_node = NodeKey.objects.filter(kid=header["kid"], peer__isnull=True).first()
+        signer = SigningKey.objects.filter(kid=header["kid"]).select_related("organisation").first()
+        if by_node is not None:
+            signing.verify(item.document, public_jwk=by_node.public_jwk, kid=by_node.kid, typ=signing.KEY_TYPE)
+        elif signer is not None and signer.organisation.key == claims.get("owner"):
+            signing.verify(item.document, public_jwk=signer.public_jwk, kid=signer.kid, typ=signing.KEY_TYPE)
+        else:
+            raise signing.BadSignature(what="kid")
+        owner = Organisation.objects.filter(key=str(claims["owner"])).first()
+        if owner is None or not links.is_at_home(owner.pk):
+            raise signing.BadSignature(what="owner")
+        kid = str(claims["kid"])
+        if claims["action"] == "revoke":
+            SigningKey.objects.filter(kid=kid, organisation=owner, revoked_at__isnull=True).update(
+                revoked_at=datetime.fromisoformat(str(claims["at"])), revoked_because=str(claims.get("reason") or "")[:300]
+            )
+            return
+        if claims["action"] != "add" or signing.thumbprint_of(claims["jwk"]) != kid:
+            raise signing.BadSignature(what="jwk")
+        begins = datetime.fromisoformat(str(claims["valid_from"]))
+        ends = datetime.fromisoformat(str(claims["valid_until"])) if claims.get("valid_until") else None
+        public = {k: claims["jwk"][k] for k in ("crv", "kty", "x")}
+        values = {"organisation": owner, "public_jwk": public, "private_encrypted": "", "valid_from": begins}
+        key, lost = SigningKey.objects.get_or_create(kid=kid, defaults=values | {"valid_until": ends})
+        if lost:
+            old = SigningKey.objects.filter(organisation=owner, kid=str(claims.get("replaces"))).first()
+            if old is not None and (old.valid_until is None or old.valid_until > begins):
+                old.valid_until = begins
+                old.save(update_fields=["valid_until"])
+            facts = {"owner": owner.key, "kid": kid}
+            links.note_incident(peer=self.peer, code="exchange.own_key_lost", facts=facts, at=self.at)
+            record("exchange.key.lost", subject=key, actor=None, at=self.at, name=owner.name, facts=facts)
+
+
+def receipt_of(addressee: Addressee, document: bytes) -> Receipt | None:
+    """Return the receipt that a signed document is, not stored; None if it is none of this addressee for this paper."""
+    try:
+        claims = signing.claims_of(document)
+        kid = signing.header_of(document)["kid"]
+        key = SigningKey.objects.filter(kid=kid, organisation=addressee.organisation).first()
+        if key is None or claims.get("digest") != addressee.dispatch.digest or claims["code"] not in ReceiptCode.values:
+            return None
+        signing.verify(document, public_jwk=key.public_jwk, kid=key.kid, typ=signing.RECEIPT_TYPE)
+        return Receipt(
+            addressee=addressee,
+            code=str(claims["code"]),
+            reason=str(claims.get("reason") or ""),
+            at=datetime.fromisoformat(str(claims["at"])),
+            signed=document,
+            digest=signing.digest_of(document),
+            key=key,
+        )
+    except (signing.BadSignature, LookupError, ValueError, TypeError):
+        return None
+
+
+def answer(addressee: Addressee, receipt: Receipt) -> None:
+    """Write into the row of an addressee, saved by the caller, what its receipt says."""
+    setattr(addressee, f"{receipt.code}_at", receipt.at)
+    if receipt.code == ReceiptCode.RETURNED:
+        addressee.return_reason = receipt.reason
+
+
+def _dispatch_back(item: Item, content: Content, key: SigningKey, at: datetime) -> Dispatch:
     named = [u for u in (content.replaces, content.withdraws) if u]
     earlier = {str(d.uuid): d for d in Dispatch.objects.filter(uuid__in=named, sender=key.organisation)}
     dispatch = dispatch_of(
@@ -143,14 +383,24 @@ def _dispatch_back(item: Item, at: datetime) -> Dispatch:
     return dispatch
 
 
-def earlier_receipts(dispatch_uuid: uuid.UUID) -> list[bytes]:
-    """Return receipts that this node had given for a paper before it was restored, as a peer told them back."""
-    rows = Parcel.objects.filter(kind=ItemKind.RECEIPT, receipt__isnull=True, subject=str(dispatch_uuid))
-    return [bytes(document) for document in rows.order_by("position").values_list("document", flat=True) if document]
+def earlier_receipts(uuids: Collection[str]) -> dict[str, list[bytes]]:
+    """Return receipts that this node had given for papers before it was restored, as peers told them back, by paper."""
+    rows = Parcel.objects.filter(subject__in=uuids, kind=ItemKind.RECEIPT, receipt__isnull=True).exclude(subject="")
+    found: dict[str, list[bytes]] = defaultdict(list)
+    for subject, document in rows.order_by("position").values_list("subject", "document"):
+        if document:
+            found[subject].append(bytes(document))
+    return found
 
 
 @transaction.atomic
 def peer_recovered(*, peer_id: int, at: datetime) -> bool:
     """Note that a peer has told all it held of us; returns whether the recovery is over."""
-    Peer.objects.filter(pk=peer_id).update(recovered_at=at)
+    peer = links.peer_for(peer_id, for_update=True)
+    for parcel in Parcel.objects.filter(peer=peer, position__gt=PARKED).order_by("position"):
+        peer.sent_through += 1
+        parcel.position, parcel.outcome = peer.sent_through, ""
+        parcel.save(update_fields=["position", "outcome"])
+    peer.recovered_at = at
+    peer.save(update_fields=["sent_through", "recovered_at"])
     return links.end_recovery(actor=None, at=at)

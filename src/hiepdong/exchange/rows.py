@@ -1,11 +1,15 @@
 """The rows that stand for a signed paper: built from its bytes, on every node alike."""
 
+import base64
+import hashlib
+import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from hiepdong.documents.models import File
+from hiepdong.documents.services import keep_file
 from hiepdong.kernel.text import fold, nfc
 from hiepdong.organisations.models import Organisation
 
@@ -13,6 +17,9 @@ from . import search_index
 from .domain.envelope import SERVICE_KINDS, Content, InvalidContent
 from .models import Addressee, Attachment, Dispatch, SigningKey
 
+EARLIEST, LATEST = datetime(1945, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)  # what can be stored and shown
+LONGEST_INDEXED = 200_000  # characters of a paper in the word index; PostgreSQL takes a megabyte of words
+EMPTY = hashlib.sha256().hexdigest()  # of a file without a byte: nobody needs to bring it
 OUT, SERVICE = "out", "service"  # registers: papers that people write; what nodes tell each other
 _HEX = set("0123456789abcdef")
 
@@ -36,6 +43,36 @@ def strings_in(value: Any) -> Iterable[str]:
         if isinstance(value, str):
             yield value
         elif isinstance(value, Mapping):
+            todo += value.values()
+        elif isinstance(value, list | tuple):
+            todo += value
+
+
+def check_storable(claims: Mapping[str, Any], document: bytes) -> None:
+    """Refuse text that no database can store: U+0000, and halves of a pair that stand for no character.
+
+    Both can stand in JSON only as an escape, so most documents are not looked into.
+
+    Raises:
+        InvalidContent: with what was found.
+    """
+    payload = document.split(b".")[1]
+    if b"\\u" not in base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)):
+        return
+    for text in (*strings_in(claims), *_names_in(claims)):
+        if "\0" in text or _HALF.search(text):
+            raise InvalidContent(path="text", found="U+0000, U+D800 … U+DFFF", accepted="Unicode")
+
+
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def _names_in(value: Any) -> Iterable[str]:
+    todo = [value]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, Mapping):
+            yield from (str(name) for name in value)
             todo += value.values()
         elif isinstance(value, list | tuple):
             todo += value
@@ -111,6 +148,9 @@ def check_rows(content: Content) -> None:
         raise refuse("register", f"{content.year}/{content.number}", "1945 … 9999 / 1, 2, 3 …")
     if len(content.notation) > 60 or len(content.signer_title) > 120:
         raise refuse("register.notation, signer.title", len(content.notation), "≤ 60, ≤ 120")
+    for name, moment in (("sent_at", content.sent_at), ("event_at", content.event_at)):
+        if moment is not None and (moment.tzinfo is None or not EARLIEST <= moment <= LATEST):
+            raise refuse(name, moment, "1945 … 9000, UTC")
     for r in content.recipients:
         if not 0 < r.sequence < 1 << 31 or r.role not in {"to", "copy"}:
             raise refuse("recipients", f"{r.organisation} {r.role} {r.sequence}", "to|copy; 1, 2, 3 …")
@@ -144,6 +184,8 @@ def attach(dispatches: Sequence[Dispatch], contents: Sequence[Content], *, at: d
         if digest not in known
     ]
     File.objects.bulk_create(fresh, ignore_conflicts=True)
+    if EMPTY in named:
+        keep_file(data=b"", name=nfc(str(named[EMPTY]["name"])), media_type=str(named[EMPTY]["media_type"]), at=at)
     known |= {f.digest: f for f in File.objects.filter(digest__in=[f.digest for f in fresh])}
     Attachment.objects.bulk_create(
         Attachment(dispatch=d, file=known[str(a["digest"])], name=nfc(str(a["name"]))[:200])
@@ -157,7 +199,9 @@ def index(papers: Iterable[tuple[Dispatch, Content, Sequence[Addressee]]]) -> No
     search_index.add(
         (
             d.pk,
-            " ".join([c.subject, c.notation, d.sender.name, *(a.organisation.name for a in addressees), *texts_of(c)]),
+            " ".join([c.subject, c.notation, d.sender.name, *(a.organisation.name for a in addressees), *texts_of(c)])[
+                :LONGEST_INDEXED
+            ],
             {d.sender_id, *(a.organisation_id for a in addressees)},
         )
         for d, c, addressees in papers
