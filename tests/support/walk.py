@@ -3,7 +3,8 @@
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.db import transaction
@@ -12,12 +13,17 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from hiepdong.accounts.services import make_calendar_token
 from hiepdong.documents.services import keep_file
+from hiepdong.exchange import links
+from hiepdong.exchange import services as exchange
+from hiepdong.exchange.models import Peer
 from hiepdong.organisations.models import Reorganisation
 from hiepdong.review.services import build_review, put_item
 from support.make import KEY, LONG_AGO, SENT_AT, World, entered, seat
+from support.strangers import Stranger, at_home
 
 ROLES = ("viewer", "clerk", "signer", "organisation_administrator", "node_administrator")
 SIGN_IN = "sign-in"
+LINKED_AT = datetime.fromisoformat("2020-03-18T03:00:00+00:00")
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,26 @@ REVIEWS = "200 200 200 200 403"
 NO_REVIEW = "404 404 404 404 403"
 NO_CLERK = "403 404 404 403 403"  # the role is refused before the record is looked for
 NO_SIGNER = "403 403 404 403 403"
+ADMINISTRATOR = "403 403 403 403 200"  # who runs the node
+ADMINISTERS = "403 403 403 403 302"
+
+
+def peer(w: "Walk") -> list[Any]:
+    return [w.peer.pk]
+
+
+def held(w: "Walk") -> list[Any]:
+    return [w.peer.arrivals.get().pk]
+
+
+def acknowledged(w: "Walk") -> list[Any]:
+    exchange.acknowledge(dispatch_uuid=w.dispatch.uuid, actor=w.world.reader, at=SENT_AT)
+    return [w.dispatch.uuid]
+
+
+def receipt(w: "Walk") -> list[Any]:
+    return [w.dispatch.uuid, w.dispatch.addressees.get().receipts.get(code="arrived").pk]
+
 
 TABLE: dict[str, Row] = {
     # the desk and what stands beside it
@@ -99,6 +125,20 @@ TABLE: dict[str, Row] = {
     "exchange:draft_form": Row("403 200 200 403 403", NO_CLERK, lambda w: [w.draft.pk], other=None),
     "exchange:draft_discard": Row(CLERKS, NO_CLERK, lambda w: [w.draft.pk], post={}),
     "exchange:separate_channel": Row(CLERKS, CLERKS, post={}),
+    "exchange:receipt_raw": Row(READERS, NOBODY, receipt),
+    "exchange:dispatch_progress": Row(CLERKS, NO_CLERK, acknowledged, at="district", post={"code": "in_work"}),
+    # links with other nodes: how they are, for who reads papers here; what is on them, for who runs the node
+    "exchange:link_list": Row(EVERYONE, EVERYONE),
+    "exchange:link_detail": Row(EVERYONE, EVERYONE, peer),
+    "exchange:link_items": Row(ADMINISTRATOR, ADMINISTRATOR, peer),
+    "exchange:link_new": Row(ADMINISTRATOR, ADMINISTRATOR, other=None),
+    "exchange:link_confirm": Row(ADMINISTERS, ADMINISTERS, peer, post={"same": "1"}),
+    "exchange:link_state": Row(ADMINISTERS, ADMINISTERS, peer, post={"state": "paused"}),
+    "exchange:link_release": Row(ADMINISTERS, ADMINISTERS, held, post={}),
+    "exchange:link_dismiss": Row(ADMINISTERS, ADMINISTERS, held, post={"reason": "Gửi nhầm."}),
+    "exchange:link_seen": Row(ADMINISTERS, ADMINISTERS, lambda w: [w.peer.incidents.get().pk], post={}),
+    "exchange:key_list": Row(ADMINISTRATOR, ADMINISTRATOR),
+    "exchange:key_rotate": Row(ADMINISTERS, ADMINISTERS, lambda w: [w.peer and w.world.station.key], post={}),
     # regulations: a node administrator loads them and may read them
     "regulations:instrument_list": Row(EVERYONE, EVERYONE),
     "regulations:instrument_detail": Row(EVERYONE, "404 404 404 404 200", lambda w: [w.world.instrument.key]),
@@ -160,6 +200,19 @@ class Walk:
         self.finding = self.review.facts["findings"][0]["key"]
         self.item = put_item(review_id=self.review.pk, kind="task", text="Rà soát.", actor=writer, at=at)
         self.report_draft = uuid.UUID(answer.headers["Location"].rstrip("/").rsplit("/", 1)[1])
+
+    @cached_property
+    def peer(self) -> Peer:
+        """Another node, linked with this one when it is first asked for, with one item that waits and one incident."""
+        world = self.world
+        at_home(world.province, world.station, world.district, world.outsider, at=LINKED_AT)
+        stranger = Stranger({"x.huyen": "Huyện ủy Xa"}, at=LINKED_AT)
+        found = stranger.link()
+        stranger.position = 1  # what came before it may be on its way, so it waits
+        taken = stranger.gives(found, stranger.paper("x.huyen", [world.station.key], replaces=str(uuid.uuid4())))
+        assert [o.state for o in taken.outcomes] == ["held"]
+        links.note_incident(peer=found, code="exchange.altered", facts={"dispatch": "…"}, at=LINKED_AT)
+        return found
 
 
 def names(patterns: list[Any] | None = None, space: str = "") -> Iterator[str]:

@@ -27,9 +27,9 @@ from hiepdong.organisations import queries as organisations
 from hiepdong.shell.exports import csv_response
 from hiepdong.shell.moments import moment
 from hiepdong.shell.pages import render_page
-from hiepdong.shell.templatetags.hiepdong import urgency_name
+from hiepdong.shell.templatetags.hiepdong import receipt_name, urgency_name
 
-from . import queries, services
+from . import link_queries, queries, services
 from .domain.classified import ClassifiedContent
 from .domain.dispatch import ReasonMissing
 from .forms import NoticeForm
@@ -59,6 +59,8 @@ def _shown(request: HttpRequest, dispatch_uuid: uuid.UUID, typed: dict[str, Any]
     names = {a.pk: a.organisation.name for a in addressees}
     at, verification = moment(request), queries.verification_of(dispatch)
     content = queries.content_of(dispatch) if verification.genuine else None  # what nobody signed is not shown as a paper
+    where = link_queries.whereabouts(seat, dispatch)
+    nodes = where.elsewhere or {}
     open_ones = [a for a in addressees if a.role == "to" and a.acknowledged_at is None and a.returned_at is None]
     context = {
         "dispatch": dispatch,
@@ -72,6 +74,10 @@ def _shown(request: HttpRequest, dispatch_uuid: uuid.UUID, typed: dict[str, Any]
         "receipts": [(r, names[r.addressee_id]) for r in receipts],
         "mine": mine,
         "may_answer": mine is not None and mine.acknowledged_at is None and mine.returned_at is None,
+        "may_progress": mine is not None and mine.acknowledged_at is not None and mine.done_at is None,
+        "where": where,
+        "named": [(a, nodes.get(a.organisation_id, "")) for a in addressees],
+        "sender_node": nodes.get(dispatch.sender_id, ""),
         "is_sender": dispatch.sender_id == seat.organisation_id,
         "payload": queries.payload_text(dispatch),
         "jwk": json.dumps(dispatch.key.public_jwk),
@@ -86,6 +92,16 @@ def dispatch_raw(request: HttpRequest, dispatch_uuid: uuid.UUID) -> HttpResponse
     raw = queries.raw_of(request.seat, dispatch_uuid)  # type: ignore[attr-defined]
     response = HttpResponse(raw, content_type="application/jose")
     response["Content-Disposition"] = f'attachment; filename="{dispatch_uuid}.jws"'
+    return response
+
+
+@seat_required
+@require_GET
+def receipt_raw(request: HttpRequest, dispatch_uuid: uuid.UUID, pk: int) -> HttpResponse:
+    """Give the signed bytes of a receipt exactly as stored."""
+    code, raw = queries.receipt_of(request.seat, dispatch_uuid, pk)  # type: ignore[attr-defined]
+    response = HttpResponse(raw, content_type="application/jose")
+    response["Content-Disposition"] = f'attachment; filename="{dispatch_uuid}-{code}-{pk}.jws"'
     return response
 
 
@@ -119,6 +135,16 @@ def dispatch_return(request: HttpRequest, dispatch_uuid: uuid.UUID) -> HttpRespo
         return _shown(request, dispatch_uuid, {"return_error": f"{_(error.message)} {_(error.hint)}"}, 422)
     messages.success(request, _("Returned; the sender sees your reason."))
     return HttpResponseRedirect(reverse("exchange:dispatch_detail", args=[dispatch_uuid]))
+
+
+@requires(Action.ACKNOWLEDGE)
+@require_POST
+def dispatch_progress(request: HttpRequest, dispatch_uuid: uuid.UUID) -> HttpResponse:
+    """Tell the sender that an acknowledged paper is in work, or done; twice is harmless."""
+    code = request.POST.get("code", "")
+    services.report_progress(dispatch_uuid=dispatch_uuid, code=code, actor=request.seat, at=timezone.now())  # type: ignore[attr-defined]
+    messages.success(request, _("A signed receipt went back: %(state)s.") % {"state": receipt_name(code)})
+    return HttpResponseRedirect(_next(request, reverse("exchange:dispatch_detail", args=[dispatch_uuid])))
 
 
 @requires(Action.SEND)
@@ -213,20 +239,26 @@ def register_in(request: HttpRequest) -> HttpResponseBase:
         header = [_("Arrived"), _("From"), _("Notation"), _("Subject"), _("Urgency"), _("State")]
         return csv_response(f"so-den-{own.key}-{filters.year}.csv", header, _in_rows(found.iterator(chunk_size=500)))
     context["page"] = Paginator(found, 50).get_page(request.GET.get("page"))
+    context["missing"], _count = link_queries.missing_of(organisation_ids=[own.pk])
     return render_page(request, "exchange/register_in.html", "rows", context)
 
 
 def _in_rows(found: Iterable[Any]) -> Iterable[list[Any]]:
     for a in found:
-        arrived = timezone.localtime(a.arrived_at or a.sent_at).strftime("%d/%m/%Y %H:%M")
+        arrived = timezone.localtime(a.arrived_at).strftime("%d/%m/%Y %H:%M") if a.arrived_at else ""
         d = a.dispatch
         yield [arrived, d.sender.name, d.notation, d.subject, urgency_name(d.urgency), _state(a)]
 
 
 def _state(addressee: Any) -> str:
-    if addressee.returned_at:
-        return _("returned")
-    return _("acknowledged") if addressee.acknowledged_at else _("arrived")
+    named = (
+        (addressee.returned_at, _("returned")),
+        (addressee.done_at, _("done")),
+        (addressee.in_work_at, _("in work")),
+        (addressee.acknowledged_at, _("acknowledged")),
+        (addressee.arrived_at, _("arrived")),
+    )
+    return next((name for at, name in named if at), _("under way"))
 
 
 # --- drafts ------------------------------------------------------------------------------------------------------------
@@ -254,7 +286,9 @@ def _recipients(seat: Any) -> list[tuple[str, str]]:
     known.pop(seat.organisation_id, None)
     first = {o.pk for o in own}
     ordered = sorted(known.values(), key=lambda o: (o.pk not in first, o.name_sort))
-    return [(o.key, o.name) for o in ordered]
+    nodes = link_queries.nodes_of(known)
+    marked = _("%(name)s · node %(node)s")
+    return [(o.key, marked % {"name": o.name, "node": nodes[o.pk]} if o.pk in nodes else o.name) for o in ordered]
 
 
 @requires(Action.DRAFT)

@@ -1,5 +1,6 @@
 """Reading regulations. Seats of a party, of a body above or below one, and node administrators may read them."""
 
+from collections.abc import Collection
 from datetime import date
 from typing import Any
 
@@ -40,6 +41,40 @@ def sides_of(instrument: Instrument) -> dict[str, set[int]]:
     for organisation, side in instrument.parties.values_list("organisation_id", "side"):
         sides.setdefault(side, set()).add(organisation)
     return sides
+
+
+def bound_among(pairs: Collection[tuple[int, int]], on: date) -> frozenset[tuple[int, int]]:
+    """Return which pairs (sender, recipient) of organisations a regulation in force on the local day binds.
+
+    It binds its parties with each other, and with those to whom one of its rules sends copies.
+    """
+    ids = {pk for pair in pairs for pk in pair}
+    in_force = Q(instrument__effective_from__lte=on)
+    in_force &= Q(instrument__effective_until__isnull=True) | Q(instrument__effective_until__gt=on)
+    parties: dict[int, set[int]] = {}
+    for organisation, instrument in Party.objects.filter(in_force, organisation__in=ids).values_list(
+        "organisation", "instrument"
+    ):
+        parties.setdefault(organisation, set()).add(instrument)
+    instruments = set().union(*parties.values()) if parties else set()
+    copied = _copied_by(instruments)
+    return frozenset(
+        (sender, recipient)
+        for sender, recipient in pairs
+        if parties.get(sender, set()) & (parties.get(recipient, set()) | copied.get(recipient, set()))
+    )
+
+
+def _copied_by(instruments: Collection[int]) -> dict[int, set[int]]:
+    """Return, for organisations that rules of some instruments name for a copy, of which."""
+    named: dict[str, set[int]] = {}
+    for instrument, spec in DutyRule.objects.filter(instrument__in=instruments).values_list("instrument", "spec"):
+        for copy in spec.get("copies", []):
+            if copy.get("organisation"):
+                named.setdefault(copy["organisation"], set()).add(instrument)
+    if not named:
+        return {}
+    return {o.pk: named[key] for key, o in organisations.organisations_by_keys(named).items()}
 
 
 def _readable(seat: Seat) -> QuerySet[Instrument]:

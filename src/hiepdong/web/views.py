@@ -20,6 +20,7 @@ from hiepdong.accounts.access import seat_required
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.duties import queries as duties
 from hiepdong.duties.attention import Attention, attention, months_of
+from hiepdong.exchange import link_queries
 from hiepdong.exchange import queries as exchange
 from hiepdong.kernel.text import whole_number
 from hiepdong.organisations import queries as organisations
@@ -37,9 +38,12 @@ from .feeds import calendar_file
 def desk(request: HttpRequest) -> HttpResponse:
     """Show what the seat's organisation owes, awaits, has to acknowledge, and what just happened."""
     seat, at = request.seat, moment(request)  # type: ignore[attr-defined]
+    disturbed = link_queries.disturbed_for(seat, at=timezone.now())  # links are as they are now, whatever day is shown
     if not seat.may(Action.READ):
-        return render_page(request, "web/node.html", "", {"instruments": list(regulations.instruments_for(seat))})
+        runs = {"instruments": list(regulations.instruments_for(seat)), "disturbed": disturbed}
+        return render_page(request, "web/node.html", "", runs)
     context = {
+        "disturbed": disturbed,
         "at": at,
         "owed": duties.owed_by(seat, at, limit=8),
         "awaited": duties.awaited_by(seat, at, limit=8),

@@ -37,6 +37,9 @@ KIND_NAMES = {
     "notice": gettext_noop("notice"),
     "withdrawal": gettext_noop("withdrawal"),
     "act": gettext_noop("act"),
+    "directory": gettext_noop("directory of a node"),
+    "regulation": gettext_noop("regulation for signing"),
+    "account": gettext_noop("statement of account"),
 }
 URGENCY_NAMES = {
     "ordinary": gettext_noop("ordinary"),
@@ -198,6 +201,8 @@ RECEIPT_NAMES = {
     "arrived": gettext_noop("arrived"),
     "acknowledged": gettext_noop("acknowledged"),
     "returned": gettext_noop("returned"),
+    "in_work": gettext_noop("in work"),
+    "done": gettext_noop("done"),
 }
 PRECISION_NAMES = {"exact": "", "about": gettext_noop("about"), "over": gettext_noop("over"), "nearly": gettext_noop("nearly")}
 
