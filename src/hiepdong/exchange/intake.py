@@ -270,7 +270,7 @@ class _Intake:
         self.released: set[str] = set()
         self.answered: set[int] = set()  # papers of ours whose arrival was confirmed
         self.orphans: set[int] = set()  # positions of what names an earlier paper that cannot come
-        self.placed = self.forced = False
+        self.forced = False
         self.given: dict[str, list[bytes]] = defaultdict(list)  # receipts that were made in this transaction, by paper
         self.kids: set[str] = set()
         self.names: set[str] = set()
@@ -391,7 +391,6 @@ class _Intake:
                 from . import checkpoints
 
                 checkpoints.take(row.kind, peer=self.peer, document=document, at=self.at)
-                self.placed = True
             else:
                 raise Waits("exchange.unknown_kind", "version")
             self._settle(row, ArrivalState.APPLIED)
@@ -444,8 +443,8 @@ class _Intake:
         if spoke:
             self._move_mark()
         if self.receipts:
-            if self.placed:
-                self.peer.refresh_from_db(fields=["sent_through"])
+            # What was carried on took places meanwhile, and so did the statement of a key that was renewed for a receipt.
+            self.peer.refresh_from_db(fields=["sent_through"])
             outbox.enqueue_receipts(self.receipts, at=self.at, locked=self.peer)
         record_many(self.entries)
         if self.answered:
@@ -873,7 +872,6 @@ class _Intake:
         for peer in onward:
             stamp = links.sign_as_node(hop, typ=signing.HOP_TYPE, at=self.at).decode("ascii")
             outbox.enqueue_document(peer=peer, kind=row.kind, document=document, at=self.at, hops=[*row.hops, stamp])
-            self.placed = True
         if onward:
             row.facts = {**row.facts, "relayed": ", ".join(p.name for p in onward)}
         return bool(onward)
