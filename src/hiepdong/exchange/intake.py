@@ -719,7 +719,8 @@ class _Intake:
         index((d, c, batch.addressees[i]) for d, c, i in zip(dispatches, contents, good, strict=True))
         for d, c in zip(dispatches, contents, strict=True):
             self.here[str(d.uuid)] = d
-            facts: dict[str, Any] = {"uuid": c.id, "answers": d.answers, "peer": self.peer.name, "way": self.way}
+            facts: dict[str, Any] = {"uuid": c.id, "digest": d.digest, "answers": d.answers}
+            facts |= {"peer": self.peer.name, "way": self.way}
             if c.withdraws:
                 facts["withdraws"] = c.withdraws
             name = f"{d.notation} {d.subject}"
@@ -956,6 +957,7 @@ class _Intake:
         if code == ReceiptCode.ARRIVED:
             self.answered.add(dispatch.pk)
         facts = {"uuid": subject, "organisation": organisation, "reason": reason, "peer": self.peer.name}
+        facts["receipt"] = row.digest
         name = addressee.dispatch.notation
         code_of_fact = f"exchange.dispatch.{code}"
         self.entries.append(entry(code_of_fact, subject=addressee.dispatch, actor=None, at=self.at, name=name, facts=facts))

@@ -268,6 +268,7 @@ class _Back:
                 "uuid": subject,
                 "organisation": organisation,
                 "reason": receipt.reason,
+                "receipt": receipt.digest,
                 "recovered": True,
             }
             name = addressee.dispatch.notation
@@ -375,7 +376,7 @@ def _dispatch_back(item: Item, content: Content, key: SigningKey, at: datetime) 
     if series.last_number < dispatch.register_number:
         series.last_number = dispatch.register_number
         series.save(update_fields=["last_number"])
-    facts: dict[str, Any] = {"uuid": content.id, "answers": list(content.answers), "recovered": True}
+    facts: dict[str, Any] = {"uuid": content.id, "digest": dispatch.digest, "answers": list(content.answers), "recovered": True}
     if content.withdraws:
         facts["withdraws"] = content.withdraws
     name = f"{dispatch.notation} {dispatch.subject}"

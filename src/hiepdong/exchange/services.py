@@ -354,7 +354,7 @@ def _deliver(
     Attachment.objects.bulk_create(attachments, batch_size=1000)
     receipts, entries = [], []
     for item, row, narrowed in zip(items, rows, left_out, strict=True):
-        facts: dict[str, Any] = {"uuid": str(row.uuid), "answers": row.answers}
+        facts: dict[str, Any] = {"uuid": str(row.uuid), "digest": row.digest, "answers": row.answers}
         if narrowed:
             facts["narrowed"] = dict(narrowed)
         if item.withdraws:
@@ -370,9 +370,11 @@ def _deliver(
         for code, moment, reason in moments:
             if moment is None:
                 continue
-            receipts.append(make_receipt(a, organisation, code, moment, reason, keys))
+            receipt = make_receipt(a, organisation, code, moment, reason, keys)
+            receipts.append(receipt)
             if code != ReceiptCode.ARRIVED:
                 facts = {"uuid": str(a.dispatch.uuid), "organisation": organisation.key, "reason": reason}
+                facts["receipt"] = receipt.digest
                 entries.append(
                     entry(
                         f"exchange.dispatch.{code.value}",
@@ -494,6 +496,7 @@ def _answered(addressee: Addressee, code: ReceiptCode, reason: str, actor: Seat,
     outbox.enqueue_receipts([(receipt, addressee.sender_id_copy)], at=at)
     dispatch = addressee.dispatch
     facts = {"uuid": str(dispatch.uuid), "organisation": addressee.organisation.key, "reason": reason}
+    facts["receipt"] = receipt.digest
     record(f"exchange.dispatch.{code.value}", subject=dispatch, actor=actor, at=at, name=dispatch.notation, facts=facts)
 
 
@@ -507,10 +510,11 @@ def answer_many(*, answers: Sequence[tuple[Addressee, str, datetime, str]]) -> i
     for addressee, code, at, reason in answers:
         setattr(addressee, f"{code}_at", at)
         addressee.return_reason = nfc(reason) if code == ReceiptCode.RETURNED else ""
-        receipts.append(
-            make_receipt(addressee, addressee.organisation, ReceiptCode(code), at, addressee.return_reason, KeyRing(at))
-        )
+        why = addressee.return_reason
+        receipt = make_receipt(addressee, addressee.organisation, ReceiptCode(code), at, why, KeyRing(at))
+        receipts.append(receipt)
         facts = {"uuid": str(addressee.dispatch.uuid), "organisation": addressee.organisation.key, "reason": reason}
+        facts["receipt"] = receipt.digest
         name = addressee.dispatch.notation
         code_of_fact = f"exchange.dispatch.{code}"
         entries.append(entry(code_of_fact, subject=addressee.dispatch, actor=None, at=at, name=name, facts=facts))
