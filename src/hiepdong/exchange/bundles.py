@@ -9,7 +9,7 @@ import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Count, Max, Sum
 from django.db.models.functions import Length
 
 from hiepdong.accounts.domain.permissions import Action
@@ -38,7 +39,7 @@ Progress = Callable[[str, int, int], None]  # what is done ("write", "check", "s
 
 
 class BundleOfNobody(DomainError):
-    """The bundle is not signed by a node that this one is linked with."""
+    """The bundle is not signed by a node that this one is linked with. The fact `to` is what it says, unproven."""
 
     code = "exchange.bundle_of_nobody"
     message = gettext_noop("The bundle is not signed by a node that this one is linked with: %(what)s.")
@@ -69,6 +70,10 @@ class Written:
     row: Bundle
     kinds: Mapping[str, int]
     files_size: int
+    held_through: int  # what it says of this node: all of the peer's is held up to here
+    part: int
+    parts: int
+    encrypted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,36 @@ def export(
         written.append(_write(plan, actor, at, told(done)))
         done += part.items
     return written
+
+
+def last_carried(peer_id: int) -> int:
+    """Return the last position that any bundle of this node carried to a peer; 0 if there was none."""
+    rows = Bundle.objects.filter(peer=answering.open_peer(peer_id).via_id or peer_id, outgoing=True)
+    return int(rows.aggregate(top=Max("last"))["top"] or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is to be carried to a peer: items that it has not confirmed, since when, and the attachments that are here."""
+
+    items: int
+    since: datetime | None
+    files: int
+    files_size: int
+
+
+def waiting(peer: Peer) -> Waiting:
+    """Return what a bundle for a peer would carry now."""
+    route = links.peer_for(peer.via_id) if peer.via_id else peer
+    rows = Parcel.objects.filter(peer=route, position__gt=route.confirmed_through)
+    since = rows.order_by("position").values_list("made_at", flat=True).first()
+    if since is None:
+        return Waiting(0, None, 0, 0)
+    kept = File.objects.filter(
+        kept=True, pk__in=rows.filter(dispatch__attachments__isnull=False).values("dispatch__attachments__file")
+    )
+    files = kept.aggregate(count=Count("pk"), size=Sum("size"))
+    return Waiting(route.sent_through - route.confirmed_through, since, files["count"], files["size"] or 0)
 
 
 def _asked_for(peer: Peer) -> list[File]:
@@ -259,7 +294,8 @@ def _write(plan: _Plan, actor: Seat | None, at: datetime, told: Callable[[int], 
         facts = {"digest": digest, "items": part.items, "first": part.first, "last": part.last}
         record("exchange.bundle.written", subject=row, actor=actor, at=at, name=target.name, facts=facts)
     sizes = File.objects.filter(digest__in=part.files).values_list("size", flat=True)
-    return Written(target, row, dict(kinds), sum(sizes))
+    encrypted = target.name != name
+    return Written(target, row, dict(kinds), sum(sizes), peer.held_through, plan.number, plan.parts, encrypted)
 
 
 def _signed(payload: bytes, at: datetime) -> bytes:
@@ -304,15 +340,35 @@ def _verified(document: bytes) -> Mapping[str, Any]:
     try:
         claims, peer = links.verified_of_peer(document, typ=signing.BUNDLE_TYPE)
     except signing.BadSignature as error:
-        raise BundleOfNobody(what=str(error.facts.get("what", ""))) from error
+        raise BundleOfNobody(what=str(error.facts.get("what", "")), to=_named_to(document)) from error
     if claims.get("from") != str(peer.node_id):
-        raise BundleOfNobody(what="from")
+        raise BundleOfNobody(what="from", to=str(claims.get("to"))[:40])
     node = links.this_node()
     if claims.get("to") != str(node.node_id):
         raise BundleForAnother(to=str(claims.get("to"))[:40])
     if peer.state != Peer.State.LINKED:
         raise intake.NotLinked(name=peer.name)
     return claims
+
+
+def _named_to(document: bytes) -> str:
+    """Return the node that an unproven statement names as its addressee, for people who look through a stick."""
+    with suppress(signing.BadSignature):
+        return str(signing.claims_of(document).get("to"))[:40]
+    return ""
+
+
+def _checked(plain: Path, progress: Progress) -> AbstractContextManager[bundle_file.Bundle]:
+    """Open a bundle after all of it was checked; `progress` hears of how many items of how many."""
+    of = 0
+
+    def verify(document: bytes) -> Mapping[str, Any]:
+        nonlocal of
+        claims = _verified(document)
+        of = claims["items"] if isinstance(claims.get("items"), int) else 0
+        return claims
+
+    return bundle_file.open_bundle(plain, verify=verify, progress=lambda n: progress("check", n, of))
 
 
 def inspect(*, path: Path, progress: Progress = lambda what, done, of: None) -> Seen:
@@ -323,7 +379,7 @@ def inspect(*, path: Path, progress: Progress = lambda what, done, of: None) -> 
     """
     with (
         _plain(path) as (plain, encrypted),
-        bundle_file.open_bundle(plain, verify=_verified, progress=lambda n: progress("check", n, 0)) as bundle,
+        _checked(plain, progress) as bundle,
     ):
         peer = Peer.objects.filter(node_id=bundle.statement["from"]).first()
         kinds: Counter[str] = Counter()
@@ -373,7 +429,7 @@ def take(
     digest, size = bundle_file.digest_of_file(path), path.stat().st_size
     with (
         _plain(path) as (plain, _),
-        bundle_file.open_bundle(plain, verify=_verified, progress=lambda n: progress("check", n, 0)) as bundle,
+        _checked(plain, progress) as bundle,
     ):
         said = bundle.statement
         row, fresh = _store(bundle, digest, size, name or path.name, actor, at, progress)
@@ -381,10 +437,16 @@ def take(
         finish(bundle_id=row.pk, at=at, progress=progress)
         arrived = _files(bundle, row.peer, at, progress)
     row.refresh_from_db()
-    own = Arrival.objects.filter(bundle=row)
-    states = Counter(own.values_list("state", flat=True))
-    reasons = Counter(own.exclude(code="").values_list("code", flat=True))
-    return Imported(row, links.peer_for(row.peer_id), row.items, fresh, row.items - fresh, dict(states), arrived, dict(reasons))
+    states, reasons = became_of(row)
+    return Imported(row, links.peer_for(row.peer_id), row.items, fresh, row.items - fresh, states, arrived, reasons)
+
+
+def became_of(row: Bundle) -> tuple[dict[str, int], dict[str, int]]:
+    """Return how many of the items that a bundle brought first are in which state now, and why some are held or refused."""
+    own = Arrival.objects.filter(bundle=row).order_by()
+    states = {r["state"]: r["n"] for r in own.values("state").annotate(n=Count("pk"))}
+    codes = own.filter(state__in=(ArrivalState.HELD, ArrivalState.REFUSED)).values("code").annotate(n=Count("pk"))
+    return states, {r["code"]: r["n"] for r in codes.order_by("-n", "code")}
 
 
 @transaction.atomic

@@ -121,7 +121,7 @@ def _rows(facts: BundleFacts) -> list[tuple[str, str]]:
             pgettext("cover sheet", "Made at"),
             _("%(clock)s on %(day)s (Viet Nam time)") % {"clock": f"{made_at:%H:%M}", "day": f"{made_at:%d/%m/%Y}"},
         ),
-        (pgettext("cover sheet", "Contents"), _contents(facts)),
+        (pgettext("cover sheet", "Contents"), contents(facts.items, facts.kinds)),
         (
             _("Order numbers on the link"),
             _("from %(first)s to %(last)s") % {"first": number(facts.first), "last": number(facts.last)}
@@ -137,7 +137,8 @@ def _rows(facts: BundleFacts) -> list[tuple[str, str]]:
     ]
 
 
-def _contents(facts: BundleFacts) -> str:
+def contents(items: int, kinds: Mapping[str, int]) -> str:
+    """Return what is in a bundle, in the language that is active: how many items, of which kinds."""
     names = {
         ItemKind.DISPATCH: lambda n: ngettext("%(count)s dispatch", "%(count)s dispatches", n),
         ItemKind.RECEIPT: lambda n: ngettext("%(count)s receipt", "%(count)s receipts", n),
@@ -145,12 +146,12 @@ def _contents(facts: BundleFacts) -> str:
         ItemKind.CHECKPOINT: lambda n: ngettext("%(count)s journal checkpoint", "%(count)s journal checkpoints", n),
         ItemKind.WITNESS: lambda n: ngettext("%(count)s witness statement", "%(count)s witness statements", n),
     }
-    counts = {kind: facts.kinds.get(kind.value, 0) for kind in names}
+    counts = {kind: kinds.get(kind.value, 0) for kind in names}
     parts = [names[kind](n) % {"count": number(n)} for kind, n in counts.items() if n]
-    other = facts.items - sum(counts.values())
+    other = items - sum(counts.values())
     if parts and other > 0:
         parts.append(_("%(count)s of another kind") % {"count": number(other)})
-    total = ngettext("%(count)s item", "%(count)s items", facts.items) % {"count": number(facts.items)}
+    total = ngettext("%(count)s item", "%(count)s items", items) % {"count": number(items)}
     return f"{total}: {', '.join(parts)}" if parts else total
 
 

@@ -95,9 +95,7 @@ class Command(PlainCommand):
         exporting.add_argument("--part-items", type=whole, metavar="N", help="most items in one bundle (default: 50000)")
         exporting.add_argument("--part-size", type=whole, metavar="MB", help="most megabytes in one bundle, unpacked (1024)")
         exporting.add_argument("--empty", action="store_true", help="write one even if only to say how far this node holds")
-        taking = actions.add_parser(
-            "import", help="take bundles in, in any order; one that is refused does not stop the others"
-        )
+        taking = actions.add_parser("import", help="take bundles in, in any order; a refused one does not stop the others")
         taking.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a bundle (.zip or .zip.age)")
         looking = actions.add_parser("inspect", help="check a bundle whole and say what is in it; nothing is taken")
         looking.add_argument("file", type=Path, metavar="FILE", help="a bundle (.zip or .zip.age)")
@@ -177,8 +175,8 @@ class Command(PlainCommand):
         facts: list[dict[str, Any]] = []
         reasons: list[str] = []
         hint = _(
-            "Stopped. A bundle that was not stored whole left nothing behind; one that was is finished by hiepdong work. Import "
-            "it again at any time: what is here is not taken twice."
+            "Stopped. A bundle that was not stored whole left nothing behind; one that was is finished by hiepdong work. "
+            "Import it again at any time: what is here is not taken twice."
         )
         with stopped_in_order(hint):
             for path in paths:
@@ -216,7 +214,8 @@ class Command(PlainCommand):
         if not folder.is_dir():
             raise CommandError(f"{folder}: {_('there is no such folder')}", returncode=2)
         hint = _(
-            "Stopped. No half bundle was left behind and nothing is lost. Run it again before the stick is taken away: it goes on."
+            "Stopped. No half bundle was left behind and nothing is lost. "
+            "Run it again before the stick is taken away: it goes on."
         )
         with stopped_in_order(hint):
             done = stick.sync(
