@@ -183,7 +183,8 @@ class HttpLine:
     def __init__(self, peer: Peer, *, clock: Callable[[], datetime]) -> None:
         self._name, self._clock = peer.name, clock
         self._scheme, self._host, self._port, self._path = check_address(peer.address, name=peer.name)
-        self._pins = [str(p).lower() for p in peer.tls if PIN.fullmatch(str(p).lower())]
+        tls = peer.tls if self._scheme == "https" else []
+        self._pins = [str(p).lower() for p in tls if PIN.fullmatch(str(p).lower())]
         self._signer = Signer(to=peer, at=clock())
         self._context = _context(self._pins) if self._scheme == "https" else None
         self._connection: HTTPConnection | None = None
