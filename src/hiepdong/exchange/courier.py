@@ -45,6 +45,11 @@ def due_peers(at: datetime) -> list[Peer]:
     )
 
 
+def waits(at: datetime) -> bool:
+    """Say whether something is to be given to a peer that may be called now."""
+    return any(p.sent_through > p.confirmed_through for p in due_peers(at))
+
+
 def run(*, peer_id: int, transport: Transport, clock: Callable[[], datetime]) -> Round:
     """Do one round. `clock` is asked for the moment of each step, since a round may be long.
 
@@ -76,7 +81,7 @@ def _round(peer_id: int, transport: Transport, clock: Callable[[], datetime], do
     answer = _answer(transport.hello(answering.greeting(peer, at=clock())))
     _, _, held = recovery.read_greeting(answer, peer)
     if held > peer.sent_through and not _proves(peer_id, held, transport, clock):
-        answer = {**answer, "held_through": peer.sent_through}
+        answer = {**answer, "held_through": peer.confirmed_through}  # what it says of itself is worth nothing
     answering.take_greeting(peer_id=peer_id, said=answer, at=clock())
     if Node.objects.filter(state=Node.State.RECOVERING).exists():
         done.recovered = _recover(peer_id, transport, clock)

@@ -1,7 +1,7 @@
 """The demo of two nodes: the Border Guard's and the localities', some months with a line, one without, and the stick.
 
 Each step runs in a process of one node and speaks with the other only through files in a folder, as two offices would: an
-invitation, what a line carries, a bundle. Moments are those of the autumn of 2020, so the pages show a line that was alive
+invitation, what a line carries, a bundle. Moments are those of 2020, so the pages show a line that was alive
 until 14 November and silent since. What is made up is marked as in the demo of one node.
 """
 
@@ -15,6 +15,7 @@ from django.conf import settings
 
 from hiepdong.accounts import services as accounts
 from hiepdong.duties import services as duty_services
+from hiepdong.duties.models import Duty
 from hiepdong.exchange import bundles, intake, links, outbox, services, signing
 from hiepdong.exchange.common import common_holdings
 from hiepdong.exchange.domain.links import Item, read_item
@@ -30,7 +31,7 @@ from hiepdong.web.services import react
 from .loader import owed_of, shape_of
 from .year import make_year
 
-FIRST = datetime(2020, 9, 14, 17, tzinfo=UTC)  # 15 September in Viet Nam
+FIRST = datetime(2019, 12, 14, 17, tzinfo=UTC)  # 15 December in Viet Nam, the first day of the year of the regulation
 CUT = datetime(2020, 11, 14, 17, tzinfo=UTC)  # the line goes
 STICK = datetime(2020, 12, 17, 8, tzinfo=UTC)
 ON_THE_WAY = timedelta(minutes=7)
@@ -213,7 +214,7 @@ def receive(side: str, folder: Path, until: datetime) -> str:
 
 def _answer(until: datetime) -> int:
     """Acknowledge and return as the made-up year says, for bodies that live here, at the moments it says."""
-    if not Instrument.objects.exists():
+    if not Duty.objects.exists():
         return 0
     plans = {p.id: p for p in _plans()}
     waiting = Addressee.objects.filter(

@@ -12,6 +12,8 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from hiepdong.duties import services as duties
+from hiepdong.exchange import bundle_desk, bundles, courier
+from hiepdong.exchange.http_line import HttpLine
 from hiepdong.journal import services as journal
 from hiepdong.kernel.errors import DomainError
 from hiepdong.regulations.queries import instrument_keys
@@ -20,15 +22,16 @@ from hiepdong.web import services
 
 AHEAD = timedelta(days=400)
 PAUSE_SECONDS = 60
+LOOK_SECONDS = 5
 log = logging.getLogger("hiepdong.work")
 
 
 class Command(PlainCommand):
     help = (
-        "Do what is waiting: what the journal's new facts lead to, the duties of the coming 400 days, the seal over the "
-        "journal and its time-stamp. Runs until it is stopped (Ctrl+C), one round a minute; with --once it does one round "
-        "and stops. Harmless to run twice or beside the server. Exit code 0: done; 1: something could not be done, with the "
-        "reason."
+        "Do what is waiting: what the journal's new facts lead to, the duties of the coming 400 days, bundles that were asked "
+        "for at the page or whose import was interrupted, the seal over the journal and its time-stamp. Runs until it is "
+        "stopped (Ctrl+C), one round a minute; with --once it does one round and stops. Harmless to run twice or beside the "
+        "server. Exit code 0: done; 1: something could not be done, with the reason."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -49,11 +52,13 @@ class Command(PlainCommand):
                 # Duties ahead are made once a day, and at once when something new was learnt (a regulation, perhaps).
                 if walked or new_day:
                     made, made_on = self._make(now, reasons), timezone.localdate(now)
+                carried = self._carry(reasons)
+                rounds = self._exchange(reasons)
                 sealed = self._seal(now, reasons)
-                done = {"reactions": walked, "duties": made, "sealed": sealed}
+                done = {"reactions": walked, "duties": made, "sealed": sealed, "bundles": carried, "rounds": rounds}
                 if options["json"]:
                     self.stdout.write(json.dumps(done))
-                elif walked or made or sealed or options["once"]:
+                elif walked or made or sealed or carried or options["once"]:
                     self.stdout.write(f"work: {walked} reactions, {made} new duties, {sealed} entries sealed")
                 self.stdout.flush()
                 if options["once"] and reasons:
@@ -62,9 +67,39 @@ class Command(PlainCommand):
                     return
                 for reason in reasons:
                     self.stderr.write(f"work: {reason}")
-                time.sleep(PAUSE_SECONDS)
+                self._rest()
         except KeyboardInterrupt:
             self.stderr.write("work: stopped")
+
+    def _exchange(self, reasons: list[str]) -> int:
+        """Do a round with every linked node that has an address and whose time has come; returns how many went well."""
+        rounds = 0
+        for peer in courier.due_peers(timezone.now()):
+            try:
+                with HttpLine(peer, clock=timezone.now) as line:
+                    courier.run(peer_id=peer.pk, transport=line, clock=timezone.now)
+                rounds += 1
+                services.react(at=timezone.now(), limit=10_000)
+            except (DomainError, DatabaseError) as error:
+                reasons.append(f"{peer.name}: {told(error)}")
+        return rounds
+
+    def _rest(self) -> None:
+        """Wait until the next round; not so long when somebody at a page waits for a bundle."""
+        until = time.monotonic() + PAUSE_SECONDS
+        while time.monotonic() < until:
+            time.sleep(LOOK_SECONDS)
+            if bundle_desk.waits() or courier.waits(timezone.now()):
+                return
+
+    def _carry(self, reasons: list[str]) -> int:
+        """Do what was asked for at the page of bundles, and go on with imports that were interrupted; returns how many."""
+        try:
+            return bundle_desk.work(at=timezone.now()) + bool(bundles.finish_interrupted(at=timezone.now()))
+        except (DomainError, DatabaseError, OSError) as error:
+            log.exception("a bundle could not be worked on")
+            reasons.append(told(error))
+            return 0
 
     def _react(self, now: datetime, reasons: list[str]) -> int:
         """Walk the journal; a fact whose reaction fails stays open and is tried again in the next round."""
