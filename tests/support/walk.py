@@ -13,11 +13,13 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from hiepdong.accounts.services import make_calendar_token
 from hiepdong.documents.services import keep_file
-from hiepdong.exchange import links
+from hiepdong.exchange import links, statements
 from hiepdong.exchange import services as exchange
-from hiepdong.exchange.models import Peer
+from hiepdong.exchange.models import JointDocument, Peer
 from hiepdong.organisations.models import Reorganisation
+from hiepdong.regulations.services import propose
 from hiepdong.review.services import build_review, put_item
+from support.joint import regulation_text
 from support.make import KEY, LONG_AGO, SENT_AT, World, entered, seat
 from support.strangers import Stranger, at_home
 
@@ -139,6 +141,15 @@ TABLE: dict[str, Row] = {
     "exchange:link_seen": Row(ADMINISTERS, ADMINISTERS, lambda w: [w.peer.incidents.get().pk], post={}),
     "exchange:key_list": Row(ADMINISTRATOR, ADMINISTRATOR),
     "exchange:key_rotate": Row(ADMINISTERS, ADMINISTERS, lambda w: [w.peer and w.world.station.key], post={}),
+    # statements of account, and what several sign
+    "exchange:account_list": Row(REVIEWS, REVIEWS),
+    "exchange:account_make": Row(CLERKS, CLERKS, post={"month": "2020-03", "other": "t.huyen-uy"}),
+    "exchange:account_detail": Row(REVIEWS, NO_REVIEW, lambda w: w.account.name.split("/")),
+    "exchange:account_pdf": Row(REVIEWS, NO_REVIEW, lambda w: [w.account.digest]),
+    "exchange:account_sign": Row(SIGNERS, NO_SIGNER, lambda w: [w.account.digest], post={}),
+    "exchange:joint_raw": Row(READERS, NOBODY, lambda w: [w.account.digest]),
+    "regulations:proposal_detail": Row(EVERYONE, "404 404 404 404 200", lambda w: [w.proposal.digest]),
+    "regulations:proposal_sign": Row(SIGNERS, "403 403 404 403 403", lambda w: [w.proposal.digest], post={}),
     # regulations: a node administrator loads them and may read them
     "regulations:instrument_list": Row(EVERYONE, EVERYONE),
     "regulations:instrument_detail": Row(EVERYONE, "404 404 404 404 200", lambda w: [w.world.instrument.key]),
@@ -200,6 +211,18 @@ class Walk:
         self.finding = self.review.facts["findings"][0]["key"]
         self.item = put_item(review_id=self.review.pk, kind="task", text="Rà soát.", actor=writer, at=at)
         self.report_draft = uuid.UUID(answer.headers["Location"].rstrip("/").rsplit("/", 1)[1])
+
+    @cached_property
+    def account(self) -> JointDocument:
+        """A statement of account of the station with the district, not signed yet."""
+        world, at = self.world, SENT_AT + timedelta(days=100)
+        return statements.make(organisation=world.station, other=world.district, month="2020-03", actor=None, at=at)
+
+    @cached_property
+    def proposal(self) -> JointDocument:
+        """A regulation that the station and the district are to sign."""
+        parties = ((self.world.station.key, "border_guard"), (self.world.district.key, "locality"))
+        return propose(file_bytes=regulation_text(parties=parties), name="r.toml", actor=None, at=SENT_AT)
 
     @cached_property
     def peer(self) -> Peer:

@@ -11,7 +11,7 @@ What an organisation signs is checked at its home, where its key is; what arrive
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -200,7 +200,7 @@ def subject_of(document: JointDocument) -> str:
     """Return the subject of the papers that carry a document; it is signed text, so in the language of the offices."""
     if document.kind == "account":
         year, month = document.name.split("/")[0].split("-")
-        return f"Chữ ký vào bảng đối chiếu gửi, nhận văn bản tháng {month}/{year}"
+        return f"Chữ ký vào bản đối chiếu gửi, nhận văn bản tháng {month}/{year}"
     key, version = document.name.rsplit("/", 1)
     return f"Chữ ký vào quy chế {key}, bản {version}"
 
@@ -290,6 +290,9 @@ def _take(dispatch: Dispatch, peer: Peer | None, at: datetime) -> JointDocument 
     terms = read_terms(dispatch.kind, general.payload)
     if dispatch.sender.key not in terms.parties:
         raise _False("exchange.joint_not_a_party", organisation=dispatch.sender.key)
+    bodies = organisations.organisations_by_keys(terms.parties)
+    if 0 not in links.homes_of(o.pk for o in bodies.values()).values():
+        raise _False("exchange.joint_not_ours", parties=", ".join(terms.parties)[:200])
     kids = [p.kid for p in general.parts]
     keys = {k.kid: k for k in SigningKey.objects.filter(kid__in=kids).select_related("organisation")}
     known = [(p, keys[p.kid]) for p in general.parts if p.kid in keys]
@@ -368,6 +371,7 @@ class Signatory:
     at: datetime | None
     genuine: bool
     at_home: bool
+    kid: str = ""
 
 
 def signatories(document: JointDocument) -> list[Signatory]:
@@ -381,7 +385,8 @@ def signatories(document: JointDocument) -> list[Signatory]:
         body, row = bodies.get(party), rows.get(party)
         at = datetime.fromisoformat(row["at"]) if row else None
         genuine = row is not None and body is not None and _fits(document, row, keys.get(row["kid"]), body)
-        found.append(Signatory(body, party, at, genuine, body is not None and homes[body.pk] == 0))
+        at_home = body is not None and homes[body.pk] == 0
+        found.append(Signatory(body, party, at, genuine, at_home, row["kid"] if row else ""))
     return sorted(found, key=lambda s: s.organisation.name_sort if s.organisation else s.key)
 
 
@@ -394,6 +399,19 @@ def _fits(document: JointDocument, row: Mapping[str, str], key: SigningKey | Non
     except signing.BadSignature:
         return False
     return True
+
+
+def verified_signers(general: signing.General) -> set[str]:
+    """Return whose signatures on a document fit, by the keys that are known here.
+
+    Raises:
+        BadSignature: one does not fit its key.
+    """
+    keys = {k.kid: k for k in SigningKey.objects.filter(kid__in=[p.kid for p in general.parts]).select_related("organisation")}
+    for part in general.parts:
+        if part.kid in keys:
+            signing.verify_general(general.payload, part, public_jwk=keys[part.kid].public_jwk, typ=general.typ)
+    return {k.organisation.key for k in keys.values()}
 
 
 def complete_for(*, kind: str, name: str) -> QuerySet[JointDocument]:
@@ -462,7 +480,7 @@ def _settled(document: JointDocument, party: str) -> bool:
     return complete_for(kind=document.kind, name=document.name).exists() or _signed_another(document, party)
 
 
-def homes_abroad(organisation_ids: Collection[int]) -> list[Organisation]:
+def homes_abroad(organisation_ids: Iterable[int]) -> list[Organisation]:
     """Return the organisations that do not live here, by name: their signatures come from elsewhere."""
     homes = links.homes_of(organisation_ids)
     return list(Organisation.objects.filter(pk__in=[i for i, h in homes.items() if h != 0]).order_by("name_sort"))

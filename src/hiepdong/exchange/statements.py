@@ -18,7 +18,7 @@ from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
 from hiepdong.organisations.models import Organisation
 
 from . import account_rows, joint, links
-from .domain.account import Difference, bounds_of, differences, is_nil, month_before
+from .domain.account import MOST_LISTED, Difference, bounds_of, differences, is_nil, month_before
 from .domain.joint import account_name
 from .models import Addressee, Dispatch, JointDocument, Node, Residence
 
@@ -149,6 +149,11 @@ class Account:
     between: list[Difference]  # the newest of `a` against the newest of `b`, if both made one
 
     @property
+    def names(self) -> dict[str, str]:
+        """The names of the two by their keys."""
+        return {o.key: o.name for o in (self.a, self.b)}
+
+    @property
     def state(self) -> str:
         """complete, differs, waits, or none."""
         current = [s for s in self.statements if s.current]
@@ -198,6 +203,41 @@ def account_of(a: Organisation, b: Organisation, month: str) -> Account:
     newest = {str(s.payload["made_by"]): s.payload for s in statements if s.current}
     between = differences(newest[a.key], newest[b.key]) if len(newest) == 2 else []
     return Account(month, a, b, statements, between)
+
+
+def statement_for(seat: Seat, digest: str) -> tuple[Account, Shown]:
+    """Return one statement with its pair and month.
+
+    Raises:
+        NotFound: there is none, or neither side is visible to the seat.
+    """
+    document = joint.joint_for(seat, digest)
+    if document.kind != "account":
+        raise NotFound
+    account = account_for(seat, *document.name.split("/"))
+    return account, next(s for s in account.statements if s.document.pk == document.pk)
+
+
+def may_sign(seat: Seat, statement: Shown) -> bool:
+    """Say whether the seat may sign it now: a signer of a side at home here that has not signed, and nothing differs."""
+    mine = next((s for s in statement.signatories if s.key == seat.organisation.key), None)
+    return seat.may(Action.SEND) and mine is not None and mine.at_home and mine.at is None and not statement.differences
+
+
+def papers_of(account: Account, payload: dict[str, Any]) -> dict[str, Dispatch]:
+    """Return the papers that a statement lists, as far as they are here, by digest. The caller has passed the gate."""
+    ids = {o.key: o.pk for o in (account.a, account.b)}
+    found: dict[str, Dispatch] = {}
+    for way in payload["sent"]:
+        rows = Addressee.objects.filter(
+            sender_id_copy=ids[way["from"]],
+            organisation=ids[way["to"]],
+            sequence__gte=way["first"],
+            sequence__lte=way["last"],
+        ).select_related("dispatch")
+        rows = rows.only("dispatch__uuid", "dispatch__digest", "dispatch__notation", "dispatch__subject")
+        found |= {a.dispatch.digest: a.dispatch for a in rows[: 2 * MOST_LISTED]}
+    return found
 
 
 def accounts_for(seat: Seat, *, month: str = "", other: str = "", limit: int = 60) -> list[Account]:

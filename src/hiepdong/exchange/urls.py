@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import link_views, views
+from . import account_views, bundle_views, link_views, views
 
 app_name = "exchange"
 urlpatterns = [
@@ -26,6 +26,22 @@ urlpatterns = [
     path("duong-lien-ket/muc/<int:pk>/cho-qua/", link_views.link_release, name="link_release"),
     path("duong-lien-ket/muc/<int:pk>/bac/", link_views.link_dismiss, name="link_dismiss"),
     path("duong-lien-ket/su-co/<int:pk>/da-xem/", link_views.link_seen, name="link_seen"),
+    path("ban-doi-chieu/", account_views.account_list, name="account_list"),
+    path("ban-doi-chieu/lap/", account_views.account_make, name="account_make"),
+    path("ban-doi-chieu/<str:month>/<str:a>/<str:b>/", account_views.account_detail, name="account_detail"),
+    path("ban-doi-chieu/<str:digest>.pdf", account_views.account_pdf, name="account_pdf"),
+    path("ban-doi-chieu/<str:digest>/ky/", account_views.account_sign, name="account_sign"),
+    path("van-ban-nhieu-ben-ky/<str:digest>.json", account_views.joint_raw, name="joint_raw"),
+    path("goi-du-lieu/", bundle_views.bundle_list, name="bundle_list"),
+    path("goi-du-lieu/<int:pk>/", bundle_views.bundle_detail, name="bundle_detail"),
+    path("goi-du-lieu/lap/<int:pk>/", bundle_views.bundle_make, name="bundle_make"),
+    path("goi-du-lieu/tai-len/", bundle_views.bundle_upload, name="bundle_upload"),
+    path("goi-du-lieu/viec/<str:token>/", bundle_views.bundle_errand, name="bundle_errand"),
+    path("goi-du-lieu/viec/<str:token>/nhap/", bundle_views.bundle_take, name="bundle_take"),
+    path("goi-du-lieu/viec/<str:token>/bo/", bundle_views.bundle_drop, name="bundle_drop"),
+    path("goi-du-lieu/viec/<str:token>/<int:number>/tep/", bundle_views.bundle_file, name="bundle_file"),
+    path("goi-du-lieu/viec/<str:token>/<int:number>/phieu/", bundle_views.bundle_sheet, name="bundle_sheet"),
+    path("goi-du-lieu/viec/<str:token>/<int:number>/phieu.pdf", bundle_views.bundle_sheet_pdf, name="bundle_sheet_pdf"),
     path("so-cong-van-di/", views.register_out, name="register_out"),
     path("so-cong-van-den/", views.register_in, name="register_in"),
     path("ban-thao/", views.draft_list, name="draft_list"),

@@ -1,6 +1,7 @@
 """Reading regulations. Seats of a party, of a body above or below one, and node administrators may read them."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -9,10 +10,15 @@ from django.db.models import Prefetch, Q, QuerySet
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
 from hiepdong.accounts.queries import visible_organisation_ids
+from hiepdong.documents.models import File
+from hiepdong.documents.services import is_on_disk, read_file
+from hiepdong.exchange import joint
+from hiepdong.exchange.models import JointDocument
 from hiepdong.kernel.errors import NotFound
 from hiepdong.kernel.validity import Validity
 from hiepdong.organisations import queries as organisations
 
+from .domain.format import check
 from .domain.overlap import Asked, asked_twice, returning
 from .models import Article, DutyRule, Form, Instrument, Party
 
@@ -248,3 +254,87 @@ def _chosen(selector: dict[str, Any], parties: list[tuple[str, str, str]]) -> fr
     kinds = {kinds} if isinstance(kinds, str) else set(kinds)
     side = selector.get("side")
     return frozenset(key for key, kind, stands in parties if (not kinds or kind in kinds) and (not side or stands == side))
+
+
+# --- proposed, signed ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A text laid before its parties: who has signed, who has not, what keeps it from being in force here."""
+
+    document: JointDocument
+    title: str
+    signatories: list[joint.Signatory]
+    loaded: Instrument | None  # the version that it has become here
+
+    @property
+    def digest(self) -> str:
+        """Its name in addresses."""
+        return self.document.digest
+
+    @property
+    def signed(self) -> int:
+        """How many parties have signed."""
+        return sum(s.at is not None for s in self.signatories)
+
+    @property
+    def waits_for(self) -> list[str]:
+        """The names of those that have not signed."""
+        return [s.organisation.name if s.organisation else s.key for s in self.signatories if s.at is None]
+
+
+def _title_of(document: JointDocument) -> str:
+    """Return the title that stands in the file, or the key while the file is not here."""
+    file = File.objects.filter(digest=joint.terms_of(document).claims["digest"], kept=True).first()
+    if file is None or not is_on_disk(file):
+        return document.name
+    regulation, _problems = check(read_file(file), file.name)
+    return regulation.title if regulation is not None else document.name
+
+
+def _proposal(document: JointDocument) -> Proposal:
+    loaded = Instrument.objects.filter(digest=joint.terms_of(document).claims["digest"]).defer("file_bytes").first()
+    title = loaded.title if loaded is not None else _title_of(document)
+    return Proposal(document, title, joint.signatories(document), loaded)
+
+
+def proposals_for(seat: Seat) -> list[Proposal]:
+    """Return the texts that the seat may read and that are not in force here, newest first."""
+    loaded = set(Instrument.objects.values_list("digest", flat=True))
+    found = []
+    for document in joint.documents(kind="regulation"):
+        if joint.terms_of(document).claims["digest"] in loaded:
+            continue
+        try:
+            found.append(_proposal(joint.joint_for(seat, document.digest)))
+        except NotFound:
+            continue
+    return found
+
+
+def proposal_for(seat: Seat, digest: str) -> Proposal:
+    """Return one text laid before its parties.
+
+    Raises:
+        NotFound: there is none, or the seat may not read it.
+    """
+    document = joint.joint_for(seat, digest)
+    if document.kind != "regulation":
+        raise NotFound
+    return _proposal(document)
+
+
+def proposal_of(instrument: Instrument) -> Proposal | None:
+    """Return the signatures under which a version came into force; None where an administrator loaded it by himself."""
+    name = f"{instrument.key}/{instrument.version}"
+    for document in joint.documents(kind="regulation", name=name):
+        if joint.terms_of(document).claims["digest"] == instrument.digest:
+            return Proposal(document, instrument.title, joint.signatories(document), instrument)
+    return None
+
+
+def may_sign(seat: Seat, proposal: Proposal) -> bool:
+    """Say whether the seat may sign it: a signer of a party at home here that has not signed."""
+    mine = next((s for s in proposal.signatories if s.key == seat.organisation.key), None)
+    return seat.may(Action.SEND) and mine is not None and mine.at_home and mine.at is None

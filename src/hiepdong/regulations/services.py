@@ -221,17 +221,17 @@ def propose(*, file_bytes: bytes, name: str, actor: Seat | None, at: datetime) -
     return joint.propose(kind="regulation", payload=payload, actor=actor, at=at)
 
 
-def text_of(document: JointDocument) -> tuple[Regulation | None, list[Problem]]:
+def text_of(document: JointDocument, *, skip: bool = False) -> tuple[Regulation | None, list[Problem]]:
     """Return what the parties of a document sign, read from its file, and what keeps it from being loaded here.
 
     A file that is not here yet, or that says something else than the document (another key, version or other parties), is such
-    a problem too.
+    a problem too. `skip`: a version number may be left out.
     """
     claims = joint.terms_of(document).claims
     file = File.objects.filter(digest=claims["digest"], kept=True).first()
     if file is None or not is_on_disk(file):
         return None, [Problem(document.name, "digest", "∅", "tệp quy chế chưa đến nút này")]
-    examined = _examined(read_file(file), file.name)
+    examined = _examined(read_file(file), file.name, skip=skip)
     regulation, problems = examined.regulation, list(examined.problems)
     if regulation is not None:
         said = (claims["key"], claims["version"], claims["parties"])
@@ -241,6 +241,19 @@ def text_of(document: JointDocument) -> tuple[Regulation | None, list[Problem]]:
     if Instrument.objects.filter(digest=claims["digest"]).exists():
         problems = []
     return regulation, problems
+
+
+def claims_of(document: JointDocument) -> dict[str, Any]:
+    """Return what exactly is signed: key, version, the SHA-256 of the file, the parties."""
+    return dict(joint.terms_of(document).claims)
+
+
+def names_in(regulation: Regulation | None) -> dict[str, str]:
+    """Return the names of the bodies that the duties of a file name by key, as far as they are known here."""
+    keys: set[str] = set()
+    for duty in regulation.duties if regulation is not None else ():
+        keys |= {s["organisation"] for s in (duty["debtor"], duty["creditor"], *duty.get("copies", [])) if "organisation" in s}
+    return {key: o.name for key, o in organisations.organisations_by_keys(keys).items()}
 
 
 def bring_into_force(*, at: datetime) -> list[Instrument]:
@@ -277,7 +290,7 @@ def sign(*, document: JointDocument, organisation: Organisation, actor: Seat | N
         InvalidRegulation: the file has not come, says something else than the document, or cannot be loaded here.
         Whatever `exchange.joint.sign` raises.
     """
-    regulation, problems = text_of(document)
+    regulation, problems = text_of(document, skip=True)
     if problems or regulation is None:
         raise InvalidRegulation(name=document.name, problems=problems)
     return joint.sign(document_id=document.pk, organisation=organisation, actor=actor, at=at)

@@ -20,8 +20,9 @@ from hiepdong.accounts.access import seat_required
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.duties import queries as duties
 from hiepdong.duties.attention import Attention, attention, months_of
-from hiepdong.exchange import link_queries
+from hiepdong.exchange import joint, link_queries
 from hiepdong.exchange import queries as exchange
+from hiepdong.exchange.wording import month_in_words
 from hiepdong.kernel.text import whole_number
 from hiepdong.organisations import queries as organisations
 from hiepdong.regulations import queries as regulations
@@ -51,6 +52,7 @@ def desk(request: HttpRequest) -> HttpResponse:
         "waiting_count": exchange.count_waiting(seat, at=at),
         "happened": exchange.just_happened(seat, at=at, limit=8),
         "drafts": exchange.drafts_for(seat)[:8],
+        "to_sign": [_to_sign(d) for d in joint.waiting_for_signature(seat, limit=8)],
         "own": duties.own_record(seat, at),
         "leads": len(accounts.visible_organisation_ids(seat)) > 1,  # a leader reads first, a station works first
     }
@@ -59,6 +61,18 @@ def desk(request: HttpRequest) -> HttpResponse:
         year = timezone.localdate(at).year
         context |= _noticed(attention(seat, instrument.key, year, at, thresholds=instrument.thresholds))
     return render_page(request, "web/desk.html", "", context)
+
+
+def _to_sign(document: Any) -> dict[str, Any]:
+    """Return a document that waits for the signature of the seat's organisation: what it is, and its page."""
+    if document.kind == "regulation":
+        address = reverse("regulations:proposal_detail", args=[document.digest])
+        return {"document": document, "title": _("Regulation %(name)s") % {"name": document.name}, "address": address}
+    month, a, b = document.name.split("/")
+    names = organisations.organisations_by_keys([a, b])
+    facts = {"month": month_in_words(month), "a": names[a].name, "b": names[b].name}
+    title = _("Statement of account %(month)s: %(a)s – %(b)s") % facts
+    return {"document": document, "title": title, "address": reverse("exchange:account_detail", args=[month, a, b])}
 
 
 def _noticed(found: Attention) -> dict[str, Any]:

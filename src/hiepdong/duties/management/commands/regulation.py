@@ -1,4 +1,4 @@
-"""hiepdong regulation check|load|schema"""
+"""hiepdong regulation check|load|propose|sign|schema"""
 
 import json
 import sys
@@ -14,6 +14,11 @@ from django.utils.translation import override
 from hiepdong.duties.calendar_source import national_calendar
 from hiepdong.duties.domain.examples import run_examples
 from hiepdong.duties.services import rules_for_nobody
+from hiepdong.exchange import joint
+from hiepdong.exchange.models import JointDocument
+from hiepdong.exchange.services import UnknownRecipient
+from hiepdong.kernel.errors import DomainError, gettext_noop
+from hiepdong.organisations.queries import organisations_by_keys
 from hiepdong.regulations import services
 from hiepdong.regulations.domain.format import Problem, Regulation, examine, schema
 from hiepdong.regulations.domain.overlap import Asked, asked_in_file, asked_twice
@@ -23,14 +28,16 @@ from hiepdong.shell.commands import PlainCommand, bytes_of
 
 class Command(PlainCommand):
     help = (
-        "Check regulation files, load one, or print the JSON Schema of the format. `check` reports every problem at "
-        "once (file, place, found, accepted) and runs the worked examples through the deadline engine; it needs no "
-        "database. Nothing is loaded from a file that has a problem. Exit code 0: done; 1: problems; 2: wrong call."
+        "Check regulation files, load one, have one signed by its parties, or print the JSON Schema of the format. `check` "
+        "reports every problem at once (file, place, found, accepted) and runs the worked examples through the deadline "
+        "engine; it needs no database. Nothing is loaded from a file that has a problem. `propose` and `sign` are for a "
+        "regulation whose parties live at several nodes: it comes into force when all have signed. Exit code 0: done; 1: "
+        "problems; 2: wrong call."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True, metavar="check | load | schema")
+        actions = parser.add_subparsers(dest="action", required=True, metavar="check | load | propose | sign | schema")
         checking = actions.add_parser("check", help="check files and run their worked examples")
         checking.add_argument("file", nargs="+", type=Path, help="regulation file (TOML)")
         checking.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -38,6 +45,18 @@ class Command(PlainCommand):
         loading.add_argument("file", type=Path, help="regulation file (TOML); its organisations must be known")
         loading.add_argument("--json", action="store_true", help="print the result as JSON")
         loading.add_argument("--dry-run", action="store_true", help="do everything, then take it back")
+        loading.add_argument(
+            "--skip",
+            action="store_true",
+            help="leave out version numbers that were proposed and given up; for a file all signed",
+        )
+        proposing = actions.add_parser("propose", help="lay a file before its parties for their signatures")
+        proposing.add_argument("file", type=Path, help="regulation file (TOML); its organisations must be known")
+        signing = actions.add_parser("sign", help="sign a proposed regulation for organisations that live at this node")
+        signing.add_argument("regulation", metavar="KEY/VERSION", help="the regulation; or the first digits of its digest")
+        who = signing.add_mutually_exclusive_group(required=True)
+        who.add_argument("--organisation", action="append", metavar="KEY", help="for whom; may be given several times")
+        who.add_argument("--all", action="store_true", help="for every party that lives here and has not signed")
         actions.add_parser("schema", help="print the JSON Schema of the format, for an editor")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -47,6 +66,10 @@ class Command(PlainCommand):
                     self.stdout.write(json.dumps(schema(), ensure_ascii=False, indent=2))
                 case "check":
                     self._check(options)
+                case "propose":
+                    self._propose(options)
+                case "sign":
+                    self._sign(options)
                 case _:
                     self._load(options)
 
@@ -96,7 +119,9 @@ class Command(PlainCommand):
         if not problems:
             try:
                 with transaction.atomic():
-                    instrument = services.load_instrument(file_bytes=file_bytes, name=str(path), actor=None, at=now)
+                    instrument = services.load_instrument(
+                        file_bytes=file_bytes, name=str(path), actor=None, at=now, skip=options["skip"]
+                    )
                     twice = [
                         {
                             "regulation": own.instrument.key,
@@ -139,9 +164,69 @@ class Command(PlainCommand):
         if instrument is None:
             sys.exit(1)
 
+    def _propose(self, options: dict[str, Any]) -> None:
+        path, file_bytes = options["file"], bytes_of(options["file"])
+        _regulation, problems = checked(file_bytes, str(path))
+        if not problems:
+            try:
+                document = services.propose(file_bytes=file_bytes, name=str(path), actor=None, at=timezone.now())
+            except services.InvalidRegulation as error:
+                problems = error.problems
+        if problems:
+            self._tell(problems)
+            sys.exit(1)
+        facts = {"name": document.name, "digest": document.digest}
+        self.stdout.write(_("%(name)s: laid before its parties; what they sign has the digest %(digest)s.") % facts)
+        self._tell_signatures(document)
+
+    def _sign(self, options: dict[str, Any]) -> None:
+        document = proposed(options["regulation"])
+        keys = options["organisation"] or [s.key for s in joint.signatories(document) if s.at_home and s.at is None]
+        known = organisations_by_keys(keys)
+        missing = next((k for k in keys if k not in known), None)
+        if missing is not None:
+            raise UnknownRecipient(key=missing)
+        try:
+            with transaction.atomic():
+                for key in keys:
+                    document = services.sign(document=document, organisation=known[key], actor=None, at=timezone.now())
+        except services.InvalidRegulation as error:
+            self._tell(error.problems)
+            sys.exit(1)
+        services.bring_into_force(at=timezone.now())
+        self._tell_signatures(document)
+
+    def _tell_signatures(self, document: JointDocument) -> None:
+        for s in joint.signatories(document):
+            name = s.organisation.name if s.organisation is not None else s.key
+            signed = _("signed %(at)s") % {"at": f"{timezone.localtime(s.at):%H:%M %d/%m/%Y}"} if s.at else _("not signed yet")
+            self.stdout.write(f"  {name} ({s.key}): {signed}")
+        if document.complete_at is not None:
+            self.stdout.write(_("All parties have signed."))
+
     def _tell(self, problems: list[Problem]) -> None:
         for problem in problems:
             self.stdout.write(str(problem))
+
+
+class NothingProposed(DomainError):
+    """No proposal, or several, under that name."""
+
+    code = "regulations.nothing_proposed"
+    message = gettext_noop("%(count)s texts of %(name)s are laid before the parties.")
+    hint = gettext_noop("Propose one, or name it by the first digits of its digest: %(digests)s.")
+
+
+def proposed(name: str) -> JointDocument:
+    """Return the one proposal of that KEY/VERSION, or whose digest begins so.
+
+    Raises:
+        NothingProposed: there is none, or there are several.
+    """
+    found = [d for d in joint.documents(kind="regulation") if d.name == name or (len(name) >= 6 and d.digest.startswith(name))]
+    if len(found) != 1:
+        raise NothingProposed(count=len(found), name=name, digests=", ".join(d.digest[:12] for d in found) or "–")
+    return found[0]
 
 
 def checked(file_bytes: bytes, name: str) -> tuple[Regulation | None, list[Problem]]:
