@@ -208,9 +208,9 @@ def _loads(peer: Peer, after: int, through: int) -> Iterator[Load]:
             return
         named: dict[int, list[tuple[str, int]]] = {}
         attached = Attachment.objects.filter(dispatch__in=[r[4] for r in rows if r[4]]).select_related("file")
-        for a in attached:
-            if a.file.kept and is_on_disk(a.file):
-                named.setdefault(a.dispatch_id, []).append((a.file.digest, a.file.size))
+        for each in attached:
+            if each.file.kept and is_on_disk(each.file):
+                named.setdefault(each.dispatch_id, []).append((each.file.digest, each.file.size))
         for position, a, b, c, dispatch in rows:
             yield Load(position, (a or b or c or 0) + 100, tuple(named.get(dispatch, ())))
         place = rows[-1][0]
@@ -269,7 +269,7 @@ def _write(plan: _Plan, actor: Seat | None, at: datetime, told: Callable[[int], 
             statement=statement,
             items=items(),
             files=sources,
-            sign=lambda payload: _signed(payload, at),
+            sign=lambda payload: _signed(payload, peer, at),
             progress=told,
             source=node.name,
         )
@@ -298,8 +298,8 @@ def _write(plan: _Plan, actor: Seat | None, at: datetime, told: Callable[[int], 
     return Written(target, row, dict(kinds), sum(sizes), peer.held_through, plan.number, plan.parts, encrypted)
 
 
-def _signed(payload: bytes, at: datetime) -> bytes:
-    key = links.node_key(at)
+def _signed(payload: bytes, peer: Peer, at: datetime) -> bytes:
+    key = links.carrying_key(peer, at)
     return signing.sign(
         payload, kid=key.kid, private_encrypted=key.private_encrypted, secret=settings.SECRET_KEY, typ=signing.BUNDLE_TYPE
     )
