@@ -25,6 +25,7 @@ from pyrage import x25519
 from hiepdong.kernel.errors import DomainError, gettext_noop
 
 from .domain.envelope import each_once
+from .domain.links import LARGEST_DOCUMENT
 
 ALGORITHM = "Ed25519"
 DISPATCH_TYPE = "hiepdong.dispatch+json"
@@ -54,6 +55,14 @@ class KeyUnreadable(DomainError):
     code = "exchange.key_unreadable"
     message = gettext_noop("The signing key of this organisation cannot be opened with the secret of this node.")
     hint = gettext_noop("Restore the file secret-key of the node from the backup.")
+
+
+class DocumentTooLarge(DomainError):
+    """More than one signed document may be."""
+
+    code = "exchange.document_too_large"
+    message = gettext_noop("Signed, the paper has %(size)s bytes; at most %(most)s can be carried.")
+    hint = gettext_noop("Shorten the text, or lay a part of it beside the paper as a file.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +124,25 @@ def _open(kid: str, private_encrypted: str, secret: str) -> OKPKey:
         raise KeyUnreadable from error
 
 
+class _Registry(jws.JWSRegistry):
+    max_payload_length = LARGEST_DOCUMENT  # the library's own limit, 128,000 bytes, is less than a long report
+
+
+_REGISTRY = _Registry(algorithms=[ALGORITHM])
+
+
 def sign(payload: bytes, *, kid: str, private_encrypted: str, secret: str, typ: str) -> bytes:
-    """Return the JWS in compact serialisation."""
+    """Return the JWS in compact serialisation.
+
+    Raises:
+        DocumentTooLarge: no node would take it.
+    """
     key = _open(kid, private_encrypted, secret)
     header = {"alg": ALGORITHM, "kid": kid, "typ": typ}
-    return jws.serialize_compact(header, payload, key, algorithms=[ALGORITHM]).encode()
+    signed = jws.serialize_compact(header, payload, key, registry=_REGISTRY).encode()
+    if len(signed) > LARGEST_DOCUMENT:
+        raise DocumentTooLarge(size=len(signed), most=LARGEST_DOCUMENT)
+    return signed
 
 
 def verify(signed: bytes, *, public_jwk: dict[str, Any], kid: str, typ: str) -> bytes:
@@ -132,7 +155,7 @@ def verify(signed: bytes, *, public_jwk: dict[str, Any], kid: str, typ: str) -> 
     if header["kid"] != kid or header["typ"] != typ:
         raise BadSignature(what="kid, typ")
     try:
-        found = jws.deserialize_compact(signed, _public(kid, public_jwk["x"]), algorithms=[ALGORITHM])
+        found = jws.deserialize_compact(signed, _public(kid, public_jwk["x"]), registry=_REGISTRY)
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise BadSignature(what=type(error).__name__) from error
     return bytes(found.payload or b"")
