@@ -85,6 +85,9 @@ def make_due(*, at: datetime) -> list[JointDocument]:
 
     The first of the two keys proposes two days after the month, the other side after nine, if nothing has come. Service
     papers alone make no statement due, or each statement would be the cause of the next. A restored node waits.
+
+    Raises:
+        DomainError: of the first pair for which none could be made; those of the others were made.
     """
     node = Node.objects.first()
     if node is None or node.state != Node.State.NORMAL:
@@ -93,15 +96,23 @@ def make_due(*, at: datetime) -> list[JointDocument]:
     _first, after = bounds_of(month)
     if at < after + PROPOSED_AFTER:
         return []
-    made = []
+    made: list[JointDocument] = []
+    failed: list[DomainError] = []
     for here, there in _pairs_abroad(month):
         first = here.key < there.key
         if not first and at < after + OTHER_SIDE_AFTER:
             continue
         before = of_pair(here, there, month)
-        if all(not d.signatures and joint.terms_of(d).claims["made_by"] == here.key for d in before):  # nobody saw it: anew
+        if any(d.signatures or joint.terms_of(d).claims["made_by"] != here.key for d in before):
+            continue  # somebody has seen it: what is made anew from now on, a person makes
+        try:
             document = make(organisation=here, other=there, month=month, actor=None, at=at)
-            made += [document] if document not in before else []
+        except DomainError as error:
+            failed.append(error)
+            continue
+        made += [document] if document not in before else []
+    if failed:
+        raise failed[0]
     return made
 
 

@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from hiepdong.duties import services as duties
-from hiepdong.exchange import bundle_desk, bundles, courier
+from hiepdong.exchange import bundle_desk, bundles, courier, statements
 from hiepdong.exchange.http_line import HttpLine
 from hiepdong.journal import services as journal
 from hiepdong.kernel.errors import DomainError
@@ -28,10 +28,10 @@ log = logging.getLogger("hiepdong.work")
 
 class Command(PlainCommand):
     help = (
-        "Do what is waiting: what the journal's new facts lead to, the duties of the coming 400 days, bundles that were asked "
-        "for at the page or whose import was interrupted, the seal over the journal and its time-stamp. Runs until it is "
-        "stopped (Ctrl+C), one round a minute; with --once it does one round and stops. Harmless to run twice or beside the "
-        "server. Exit code 0: done; 1: something could not be done, with the reason."
+        "Do what is waiting: what the journal's new facts lead to, the duties of the coming 400 days, last month's statements "
+        "of account, bundles that were asked for at the page or whose import was interrupted, the seal over the journal and "
+        "its time-stamp. Runs until it is stopped (Ctrl+C), one round a minute; with --once it does one round and stops. "
+        "Harmless to run twice or beside the server. Exit code 0: done; 1: something could not be done, with the reason."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -49,6 +49,7 @@ class Command(PlainCommand):
                 new_day = made_on != timezone.localdate(now)
                 if new_day:
                     self._tend(reasons)
+                    self._account(now, reasons)
                 # Duties ahead are made once a day, and at once when something new was learnt (a regulation, perhaps).
                 if walked or new_day:
                     made, made_on = self._make(now, reasons), timezone.localdate(now)
@@ -128,6 +129,13 @@ class Command(PlainCommand):
         try:
             services.update_statistics()
         except DatabaseError as error:
+            reasons.append(told(error))
+
+    def _account(self, now: datetime, reasons: list[str]) -> None:
+        """Make last month's statements of account that are due; nothing is signed by it."""
+        try:
+            statements.make_due(at=now)
+        except (DomainError, DatabaseError) as error:
             reasons.append(told(error))
 
     def _make(self, now: datetime, reasons: list[str]) -> int:
