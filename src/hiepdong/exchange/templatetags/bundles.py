@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, pgettext
 
 from hiepdong.exchange.cover_sheet import contents
+from hiepdong.exchange.models import Bundle
 from hiepdong.shell.templatetags.hiepdong import number
 
 register = template.Library()
@@ -76,3 +77,15 @@ def state_counts(states: Mapping[str, int]) -> str:
 def states_in_words(states: Mapping[str, int]) -> str:
     """Return how many items are in which state, in words."""
     return state_counts(states) or pgettext("cover sheet", "none")
+
+
+@register.simple_tag
+def bundle_state(bundle: Bundle) -> SafeString:
+    """Return the state of a bundle as shape and word: out: carried, confirmed; in: entered, being entered."""
+    if bundle.outgoing:
+        shape, word = ("on_time", _("confirmed")) if bundle.last <= bundle.peer.confirmed_through else ("due", _("on its way"))
+        if not bundle.items:
+            shape, word = "exempt", _("nothing to confirm")
+    else:
+        shape, word = ("on_time", _("taken in")) if bundle.finished_at else ("open", _("being entered"))
+    return format_html('<span class="hd-status hd-{} hd-wrap">{}</span>', shape, word)
