@@ -86,6 +86,7 @@ def certificate(
         .not_valid_after(last)
         .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(_usage(signs=by is None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         .sign(signer, hashes.SHA256())
@@ -97,6 +98,12 @@ def certificate(
     path.with_suffix(".crt").write_bytes(pem)
     der = made.public_bytes(serialization.Encoding.DER)
     return Certificate(path, hashlib.sha256(der).hexdigest(), made, key)
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    names = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "crl_sign")
+    off = dict.fromkeys((*names, "encipher_only", "decipher_only"), False)
+    return x509.KeyUsage(digital_signature=True, key_cert_sign=signs, **off)
 
 
 # --- a node in a process of its own ------------------------------------------------------------------------------------

@@ -48,10 +48,10 @@ CODE = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40}){1,2}")
 PIN = re.compile(r"[0-9a-f]{64}")
 
 
-class AddressUnusable(DomainError):
+class PeerAddressUnusable(DomainError):
     """The address of a peer is not one that may be spoken to."""
 
-    code = "exchange.address_unusable"
+    code = "exchange.peer_address_unusable"
     message = gettext_noop("The address %(address)s of the node %(name)s cannot be used.")
     hint = gettext_noop("It begins with https:// and has no password, question mark or #; http:// only on this very machine.")
 
@@ -87,18 +87,18 @@ def check_address(address: str, *, name: str) -> tuple[str, str, int, str]:
     """Return scheme, host, port and path of a peer's address.
 
     Raises:
-        AddressUnusable: neither https nor http on loopback, or with a user, a query, a fragment.
+        PeerAddressUnusable: neither https nor http on loopback, or with a user, a query, a fragment.
     """
     try:
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise AddressUnusable(address=address[:200], name=name) from error
+        raise PeerAddressUnusable(address=address[:200], name=name) from error
     local = parts.scheme == "http" and host in LOOPBACK
     rest = parts.username or parts.password or parts.query or parts.fragment or "#" in address or "?" in address
     plain = re.fullmatch(r"[A-Za-z0-9.:-]{1,253}", host) and re.fullmatch(r"[A-Za-z0-9/._~-]*", parts.path)
     if not host or rest or not plain or not (parts.scheme == "https" or local) or port == 0:
-        raise AddressUnusable(address=address[:200], name=name)
+        raise PeerAddressUnusable(address=address[:200], name=name)
     return parts.scheme, host, port or (443 if parts.scheme == "https" else 80), parts.path.rstrip("/")
 
 
@@ -181,14 +181,20 @@ class HttpLine:
     way = "https"
 
     def __init__(self, peer: Peer, *, clock: Callable[[], datetime]) -> None:
-        self._name, self._clock = peer.name, clock
-        self._scheme, self._host, self._port, self._path = check_address(peer.address, name=peer.name)
-        tls = peer.tls if self._scheme == "https" else []
-        self._pins = [str(p).lower() for p in tls if PIN.fullmatch(str(p).lower())]
-        self._signer = Signer(to=peer, at=clock())
-        self._context = _context(self._pins) if self._scheme == "https" else None
+        self._peer, self._name, self._clock = peer, peer.name, clock
+        self._signer: Signer | None = None
         self._connection: HTTPConnection | None = None
         self._reading: object = None  # the answer that is being read
+
+    def _prepare(self) -> Signer:
+        """Read address, pins and key with the first request, so that what is wrong with them is a failed round like others."""
+        if self._signer is None:
+            self._scheme, self._host, self._port, self._path = check_address(self._peer.address, name=self._name)
+            tls = self._peer.tls if self._scheme == "https" else []
+            self._pins = [str(p).lower() for p in tls if PIN.fullmatch(str(p).lower())]
+            self._context = _context(self._pins) if self._scheme == "https" else None
+            self._signer = Signer(to=self._peer, at=self._clock())
+        return self._signer
 
     def __enter__(self) -> "HttpLine":
         return self
@@ -280,7 +286,7 @@ class HttpLine:
     ) -> Iterator[tuple[urllib3.BaseHTTPResponse, _Patience]]:
         """Send one request and give its answer if it is a good one; whatever goes wrong closes the connection."""
         path = BASE + what
-        signed = self._signer.sign(method=method, path=path, body=body, at=self._clock())
+        signed = self._prepare().sign(method=method, path=path, body=body, at=self._clock())
         sent = {
             "Authorization": f"Hiepdong {signed}",
             "Accept": "application/json, application/problem+json, application/octet-stream",
@@ -324,7 +330,6 @@ class HttpLine:
 
     def _connected(self) -> HTTPConnection:
         if self._connection is not None and self._connection.is_connected:
-            self._connection.timeout = SILENCE_S
             return self._connection
         self.close()
         if self._context is None:
@@ -343,8 +348,7 @@ class HttpLine:
             found = _certificate_of(self._connection)
             if found not in self._pins:
                 raise WrongCertificate(name=self._name, found=found)
-        if self._connection.sock is not None:
-            self._connection.sock.settimeout(SILENCE_S)
+        self._connection.timeout = SILENCE_S  # from now on; the library sets it again for each request
         return self._connection
 
     def _read(self, answer: urllib3.BaseHTTPResponse, patience: _Patience) -> bytes:
