@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,12 @@ The folder does not prove that there is nothing besides, except for the sequence
 """
 
 
-def lay_out(
+def lay_out(**parts: Any) -> dict[str, bytes]:
+    """Return every file of the folder but the attachments, by its name inside the folder; arguments as `files_of` has them."""
+    return dict(files_of(**parts))
+
+
+def files_of(
     *,
     about: str,
     made_at: str,
@@ -65,45 +70,52 @@ def lay_out(
     reviews: Iterable[bytes] = (),
     seals: Iterable[bytes] = (),
     entries: Iterable[bytes] = (),
-) -> dict[str, bytes]:
-    """Return every file of the folder but the attachments, by its name inside the folder; the manifest is among them.
+) -> Iterator[tuple[str, bytes]]:
+    """Yield every file of the folder but the attachments: its name inside the folder and its bytes; the manifest comes last.
+
+    What is given is read once, in the order of the arguments below, and not kept: a folder of any size needs little memory.
 
     Args:
         about: what the folder is about, in words.
         made_at: UTC to the second, "2020-03-20T03:00:00Z".
         made_by: who makes it: the id of the node, or words.
-        keys: rows of keys.json: owner ("" for a node's own key), node, jwk, valid_from, valid_until, revoked_at.
-        nodes: rows of keys.json: id, name, speaker.
         documents: compact JWS; one that comes twice is written once.
         joint: documents that several sign, as JSON.
-        attachments: SHA-256 of each file that the caller writes to files/<sha256>.
-        complete: sender, recipient, first, last of sequences that are here without a gap.
         reviews: approved reviews, the bytes of review.json.
         seals: the lines of seals. entries: canonical JSON of the entries to be shown.
+        complete: sender, recipient, first, last of sequences that are here without a gap.
+        nodes: rows of keys.json: id, name, speaker.
+        keys: rows of keys.json: owner ("" for a node's own key), node, jwk, valid_from, valid_until, revoked_at.
+        attachments: SHA-256 of each file that the caller writes to files/<sha256>.
 
     Raises:
         verify.Refused: a document is not of the form that the protocol wants.
     """
-    found: dict[str, bytes] = {}
+    digests: dict[str, str] = {}
+
+    def file(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
+        if name not in digests:
+            digests[name] = _sha(data)
+            yield name, data
+
     for one in documents:
-        found[f"documents/{read_compact(one, '').kind}-{_sha(one)}.jws"] = one
+        yield from file(f"documents/{read_compact(one, '').kind}-{_sha(one)}.jws", one)
     for one in joint:
-        found[f"documents/{read_several(read_json(one, 'joint'), '').kind}-{_sha(one)}.json"] = one
+        yield from file(f"documents/{read_several(read_json(one, 'joint'), '').kind}-{_sha(one)}.json", one)
     for one in reviews:
-        found[f"reviews/{_sha(one)}.json"] = one
+        yield from file(f"reviews/{_sha(one)}.json", one)
     for one in seals:
-        found[f"seals/{_sha(one)}"] = one
+        yield from file(f"seals/{_sha(one)}", one)
     for one in entries:
-        found[f"entries/{_sha(one)}.json"] = one
+        yield from file(f"entries/{_sha(one)}.json", one)
     claims = [{"sender": s, "recipient": r, "first": first, "last": last} for s, r, first, last in complete]
     head = {"format": "hiepdong.evidence/1", "about": about, "made_at": made_at, "made_by": made_by, "complete": claims}
-    found["folder.json"] = _json(head)
-    found["keys.json"] = _json({"format": "hiepdong.keys/1", "nodes": list(nodes), "keys": list(keys)})
-    found["README.txt"] = README.format(about=about, made_at=made_at, made_by=made_by).encode()
-    found["verify.py"] = Path(__file__).with_name("verify.py").read_bytes()
-    digests = {name: _sha(data) for name, data in found.items()} | {f"files/{digest}": digest for digest in attachments}
-    found["manifest-sha256.txt"] = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())).encode()
-    return found
+    yield from file("folder.json", _json(head))
+    yield from file("keys.json", _json({"format": "hiepdong.keys/1", "nodes": list(nodes), "keys": list(keys)}))
+    yield from file("README.txt", README.format(about=about, made_at=made_at, made_by=made_by).encode())
+    yield from file("verify.py", Path(__file__).with_name("verify.py").read_bytes())
+    digests |= {f"files/{digest}": digest for digest in attachments}
+    yield "manifest-sha256.txt", "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())).encode()
 
 
 def _json(value: Any) -> bytes:

@@ -1,10 +1,14 @@
-"""Checkpoints of the journals: ours go to every peer, theirs are witnessed here, so that each bounds the other's time."""
+"""Checkpoints of the journals: ours go to every peer, theirs are witnessed here, so that each bounds the other's time.
+
+Neither a checkpoint nor a witness is an entry of the journal: two nodes where nothing happens become quiet.
+"""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, Max, OuterRef
 
 from hiepdong.journal import queries as journal
 from hiepdong.kernel.errors import DomainError, gettext_noop
@@ -12,7 +16,7 @@ from hiepdong.kernel.errors import DomainError, gettext_noop
 from . import links, outbox, signing
 from .domain.envelope import instant
 from .domain.links import ItemKind
-from .models import Peer, PeerCheckpoint
+from .models import LinkIncident, Node, Peer, PeerCheckpoint
 
 FORMAT = "hiepdong.checkpoint/1"
 WITNESS_FORMAT = "hiepdong.witness/1"
@@ -27,14 +31,20 @@ class InvalidCheckpoint(DomainError):
 
 
 @transaction.atomic
-def announce(*, at: datetime) -> bool:
-    """Send the newest seal of this node's journal to every linked peer that was not told of it; returns whether one was."""
+def announce(*, at: datetime, every: timedelta = timedelta(0)) -> bool:
+    """Send the newest seal of this node's journal to every linked peer that was not told of it; returns whether one was.
+
+    A peer is told at most once in `every`; one whose last checkpoint lies in the future (a clock was wrong) is told. A node
+    restored from a backup waits until it has recovered, or it would give positions that it used before.
+    """
     node = links.node_or_none()
     seal = journal.latest_seal()
-    if node is None or seal is None:
+    if node is None or seal is None or node.state != Node.State.NORMAL:
         return False
-    open_peers = Peer.objects.filter(state=Peer.State.LINKED, via__isnull=True)
-    peers = list(open_peers.exclude(checkpoints__ours=True, checkpoints__seal=seal.number))
+    ours = PeerCheckpoint.objects.filter(ours=True, peer=OuterRef("pk"))
+    open_peers = Peer.objects.select_for_update(of=("self",)).filter(state=Peer.State.LINKED, via__isnull=True)
+    recent = ours.filter(made_at__gt=at - every, made_at__lte=at)
+    peers = list(open_peers.filter(~Exists(ours.filter(seal__gte=seal.number)), ~Exists(recent)).order_by("pk"))
     if not peers:
         return False
     payload = {
@@ -62,7 +72,9 @@ def announce(*, at: datetime) -> bool:
 def take(kind: str, *, peer: Peer, document: bytes, at: datetime) -> None:
     """Take a checkpoint of a peer and witness it, or take a peer's witness of one of ours.
 
-    A checkpoint that contradicts an earlier one is an incident of the link; it is kept as evidence and not witnessed.
+    A checkpoint that contradicts an earlier one is an incident of the link; it is kept as evidence and not witnessed. Where
+    the peer has said since that it was restored from a backup, that is what a restore does: the incident says so, and what
+    its journal holds from then on is witnessed.
 
     Raises:
         BadSignature, InvalidCheckpoint.
@@ -82,14 +94,27 @@ def _checkpoint(claims: Mapping[str, Any], peer: Peer, document: bytes, at: date
     seal, entries, digest = int(claims["seal"]), int(claims["entries"]), str(claims["digest"])
     if claims["format"] != FORMAT or claims["node"] != str(peer.node_id) or len(digest) != 64 or not 0 < seal < 1 << 62:
         raise InvalidCheckpoint(found="format, node, seal, digest")
-    for known in PeerCheckpoint.objects.filter(peer=peer, ours=False).order_by("-seal")[:50]:
+    restored_at = _restored_at(peer)
+    lost: dict[str, Any] = {}
+    taken = False
+    for known in _near(peer, seal):
         before = signing.claims_of(bytes(known.document))
         same = known.seal == seal and before["digest"] != digest
         fewer = (known.seal < seal and before["entries"] > entries) or (known.seal > seal and before["entries"] < entries)
-        if same or fewer:
-            facts = {"seal": seal, "digest": digest, "held_seal": known.seal, "held": before["digest"]}
+        # A journal that goes on never comes back to an earlier seal; a checkpoint that was late says so by its moment.
+        back = known.seal > seal and str(claims["at"]) > str(before["at"])
+        if not (same or fewer or back):
+            continue
+        facts = {"seal": seal, "digest": digest, "held_seal": known.seal, "held": before["digest"]}
+        if restored_at is None or (known.witnessed_at or known.made_at) > restored_at:
             links.note_incident(peer=peer, code="exchange.journal_contradicts", facts=facts, at=at)
             return
+        lost = lost or {"restored_at": instant(restored_at), "held_seal": known.seal, "held": before["digest"]}
+        taken = taken or same
+    if lost:
+        links.note_incident(peer=peer, code="exchange.journal_after_restore", facts=lost, at=at)
+    if taken:
+        return  # the place of this seal is taken by the lost one; a later one is witnessed
     row, fresh = PeerCheckpoint.objects.get_or_create(
         peer=peer,
         ours=False,
@@ -108,6 +133,20 @@ def _checkpoint(claims: Mapping[str, Any], peer: Peer, document: bytes, at: date
         row.witness = links.sign_as_node(payload, typ=signing.WITNESS_TYPE, at=at)
         row.save(update_fields=["witness"])
         outbox.enqueue_document(peer=peer, kind=ItemKind.WITNESS, document=bytes(row.witness), at=at)
+
+
+def _restored_at(peer: Peer) -> datetime | None:
+    """Return when a peer last said that its data came from a backup."""
+    told = LinkIncident.objects.filter(peer=peer, code="exchange.peer_restored")
+    return told.aggregate(last=Max("at"))["last"]
+
+
+def _near(peer: Peer, seal: int) -> list[PeerCheckpoint]:
+    """Return the checkpoints of a peer that a new one could contradict: the newest ones and those beside its number."""
+    held = PeerCheckpoint.objects.filter(peer=peer, ours=False)
+    listed = [*held.order_by("-seal")[:50], *held.filter(seal__gte=seal).order_by("seal")[:2]]
+    listed += held.filter(seal__lt=seal).order_by("-seal")[:1]
+    return list({c.pk: c for c in listed}.values())
 
 
 def _witness(claims: Mapping[str, Any], peer: Peer, document: bytes, at: datetime) -> None:

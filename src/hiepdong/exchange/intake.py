@@ -987,6 +987,9 @@ class _Intake:
         owner, kid, action = (str(claims.get(k, "")) for k in ("owner", "kid", "action"))
         row.subject = kid[:64]
         signer = signing.header_of(document)["kid"]
+        if not owner:
+            self._node_key(row, document, claims)
+            return
         body = Organisation.objects.filter(key=owner, residence__peer__isnull=False).select_related("residence").first()
         home = body.residence.peer_id if body is not None else None
         if body is None or not (home == self.peer.pk or self.peer.may_relay):
@@ -1000,16 +1003,51 @@ class _Intake:
                 raise Refused("exchange.wrong_key", incident=True, owner=owner, signer=signer)
             signing.verify(document, public_jwk=key.public_jwk, kid=signer, typ=signing.KEY_TYPE)
         if action == "revoke":
-            self._revoke(body, kid, claims)
+            self._revoke(row, body, kid, claims)
         elif action == "add":
             known = SigningKey.objects.filter(kid=kid, organisation=body).exists()
             if by_node is not None and not row.forced_by and not known:
                 self._carry_key(row, document, home)
                 raise Waits("exchange.key_needs_comparison", f"person:{kid}")
-            self._add_key(body, kid, signer, claims, forced=bool(row.forced_by) or known)
+            self._add_key(row, body, signer, claims, forced=bool(row.forced_by) or known)
         else:
             raise Waits("exchange.newer_kind", "version")
         self._carry_key(row, document, home)
+
+    def _node_key(self, row: Arrival, document: bytes, claims: Mapping[str, Any]) -> None:
+        """Take a statement about a node's own key; a new one that no earlier one signs for waits for a person's comparison."""
+        kid, signer, said = str(claims.get("kid", "")), signing.header_of(document)["kid"], str(claims.get("node", ""))
+        home = Peer.objects.filter(node_id=said).first() if _is_uuid(said) else None
+        if home is None or not (home.pk == self.peer.pk or self.peer.may_relay):
+            raise Refused("exchange.foreign_key", incident=True, node=said)
+        by = NodeKey.objects.filter(kid=signer, peer=home).first()
+        if by is None and (signer != kid or claims.get("action") != "add"):
+            raise Waits("exchange.unknown_key", f"key:{signer}")
+        jwk = by.public_jwk if by is not None else links.jwk_of(claims, kid)
+        signing.verify(document, public_jwk=jwk, kid=signer, typ=signing.KEY_TYPE)
+        at = _moment(claims, "at")
+        if by is not None and by.revoked_at is not None and signer != kid:
+            raise Refused("exchange.key_revoked", kid=signer, revoked_at=instant(by.revoked_at))
+        if by is not None and by.valid_until is not None and at > by.valid_until:
+            raise Refused("exchange.key_expired", kid=signer, valid_until=instant(by.valid_until))
+        if claims.get("action") == "revoke":
+            links.end_node_key(peer=home, kid=kid, reason=str(claims.get("reason") or ""), statement=row.digest, at=self.at)
+        elif claims.get("action") == "add":
+            known = NodeKey.objects.filter(kid=kid, peer=home).exists()
+            if signer == kid and not row.forced_by and not known:
+                self._carry_key(row, document, home.pk)
+                raise Waits("exchange.key_needs_comparison", f"person:{kid}")
+            if signer != kid and claims.get("replaces") != signer:
+                raise Refused("exchange.key_without_continuity", incident=True, node=said, kid=kid)
+            if NodeKey.objects.filter(kid=kid).exclude(peer=home).exists():
+                raise Refused("exchange.foreign_key", incident=True, node=said, kid=kid)
+            begins, until = _moment(claims, "valid_from"), claims.get("valid_until")
+            ends = _moment(claims, "valid_until") if until else None
+            links.learn_node_key(peer=home, claims=claims, begins=begins, ends=ends, statement=row.digest, at=self.at)
+        else:
+            raise Waits("exchange.newer_kind", "version")
+        self._carry_key(row, document, home.pk)
+        self._learned([f"key:{kid}", f"person:{kid}"])
 
     def _carry_key(self, row: Arrival, document: bytes, home: int | None) -> None:
         """Carry a statement on to the nodes that speak with its owner through this one."""
@@ -1017,18 +1055,19 @@ class _Intake:
             others = Peer.objects.filter(state__in=outbox.OPEN, via__isnull=True).exclude(pk__in=[self.peer.pk, home])
             self._carry_on(others, row, document)
 
-    def _revoke(self, body: Organisation, kid: str, claims: Mapping[str, Any]) -> None:
+    def _revoke(self, row: Arrival, body: Organisation, kid: str, claims: Mapping[str, Any]) -> None:
         key = SigningKey.objects.filter(kid=kid, organisation=body).first()
         if key is None:
             raise Waits("exchange.unknown_key", f"key:{kid}")
         if key.revoked_at is None:
             key.revoked_at, key.revoked_because = self.at, nfc(str(claims.get("reason", "")))[:300]
             key.save(update_fields=["revoked_at", "revoked_because"])
-            record("exchange.key.revoked", subject=key, actor=None, at=self.at, name=body.name, facts={"kid": kid})
+            facts = {"kid": kid, "statements": [row.digest]}
+            record("exchange.key.revoked", subject=key, actor=None, at=self.at, name=body.name, facts=facts)
             self._learned([])
 
-    def _add_key(self, body: Organisation, kid: str, signer: str, claims: Mapping[str, Any], *, forced: bool) -> None:
-        jwk = claims.get("jwk")
+    def _add_key(self, row: Arrival, body: Organisation, signer: str, claims: Mapping[str, Any], *, forced: bool) -> None:
+        kid, jwk = str(claims["kid"]), claims.get("jwk")
         if not isinstance(jwk, Mapping) or signing.thumbprint_of(jwk) != kid:
             raise Refused("exchange.invalid_content", path="jwk")
         if not forced and claims.get("replaces") != signer:
@@ -1051,7 +1090,8 @@ class _Intake:
             if old is not None and (old.valid_until is None or old.valid_until > made.valid_from):
                 old.valid_until = made.valid_from
                 old.save(update_fields=["valid_until"])
-            record("exchange.key.learned", subject=made, actor=None, at=self.at, name=body.name, facts={"kid": kid})
+            facts = {"kid": kid, "statements": [row.digest]}
+            record("exchange.key.learned", subject=made, actor=None, at=self.at, name=body.name, facts=facts)
         self._learned([f"key:{kid}", f"person:{kid}"])
 
 

@@ -34,6 +34,7 @@ from .models import LinkIncident, Node, NodeKey, Peer, Residence, SigningKey
 INVITATION_FORMAT = "hiepdong.invitation/1"
 KEY_FORMAT = "hiepdong.key/1"
 INVITATION_DAYS = 30
+CARRYING = (signing.REQUEST_TYPE, signing.BUNDLE_TYPE)  # prove nothing by themselves, so a key that has ended may sign them
 LARGEST_INVITATION = 4 * 1024 * 1024
 
 
@@ -132,10 +133,31 @@ def this_node() -> Node:
 def node_key(at: datetime) -> NodeKey:
     """Return the key with which this node signs."""
     found = NodeKey.objects.filter(peer__isnull=True, revoked_at__isnull=True).exclude(valid_until__lte=at)
-    key = found.order_by("-valid_from", "-id").first()
+    key = found.exclude(private_encrypted="").order_by("-valid_from", "-id").first()
     if key is None:
         raise NodeNotFounded
     return key
+
+
+def carrying_key(peer: Peer, at: datetime) -> NodeKey:
+    """Return the key that signs requests and bundles to a peer: the newest one that it can know.
+
+    Until it has said that it holds the statement of a new key, the one before it signs what only carries; that key may have
+    ended since. Where that one was revoked and the peer refuses it, the answer that confirmed it was lost: the next try bears
+    the new key.
+    """
+    current = node_key(at)
+    if peer.state == Peer.State.INVITED:
+        return current
+    told = outbox.told_of(peer, kid=current.kid)
+    if told is None or told.position <= peer.confirmed_through or peer.failures % 2:
+        return current
+    earlier = NodeKey.objects.filter(peer__isnull=True, valid_from__lte=current.valid_from).exclude(private_encrypted="")
+    for key in earlier.exclude(pk=current.pk).order_by("-valid_from", "-id"):
+        told = outbox.told_of(peer, kid=key.kid)
+        if told is None or told.position <= peer.confirmed_through:
+            return key
+    return current
 
 
 def sign_as_node(payload: Mapping[str, Any], *, typ: str, at: datetime) -> bytes:
@@ -150,7 +172,7 @@ def verified_of_peer(document: bytes, *, typ: str, peer: Peer | None = None) -> 
     """Return what a linked node signed, and which node it is.
 
     Raises:
-        BadSignature: the signature is false, or of no node that is linked (or not of `peer`).
+        BadSignature: the signature is false, or of no node that is linked (or not of `peer`), or by a key that had ended.
     """
     header = signing.header_of(document)
     found = NodeKey.objects.filter(kid=header["kid"], peer__isnull=False, revoked_at__isnull=True).select_related("peer")
@@ -158,7 +180,10 @@ def verified_of_peer(document: bytes, *, typ: str, peer: Peer | None = None) -> 
     if key is None or key.peer is None:
         raise signing.BadSignature(what="kid")
     signing.verify(document, public_jwk=key.public_jwk, kid=key.kid, typ=typ)
-    return signing.claims_of(document), key.peer
+    claims = signing.claims_of(document)
+    if typ not in CARRYING and key.valid_until is not None and str(claims.get("at", "")) > instant(key.valid_until):
+        raise signing.BadSignature(what="valid_until")
+    return claims, key.peer
 
 
 def _manages(actor: Seat | None) -> None:
@@ -668,7 +693,7 @@ def rotate_key(*, organisation: Organisation, actor: Seat | None, at: datetime) 
     old.valid_until = at
     old.save(update_fields=["valid_until"])
     outbox.enqueue_everywhere(kind=ItemKind.KEY, document=document, at=at)
-    facts = {"old": old.kid, "new": new.kid}
+    facts = {"old": old.kid, "new": new.kid, "statements": [signing.digest_of(document)]}
     record("exchange.key.rotated", subject=new, actor=actor, at=at, name=organisation.name, facts=facts)
     return new
 
@@ -693,7 +718,8 @@ def revoke_key(*, kid: str, reason: str, actor: Seat | None, at: datetime) -> Si
         outbox.enqueue_everywhere(kind=ItemKind.KEY, document=revoked, at=at)
         new = make_key(organisation=key.organisation, actor=actor, at=at)
         vouch_for(key=new, replaces=kid, at=at)
-        record("exchange.key.revoked", subject=key, actor=actor, at=at, name=key.organisation.name, facts={"new": new.kid})
+        facts = {"new": new.kid, "statements": [signing.digest_of(revoked)]}
+        record("exchange.key.revoked", subject=key, actor=actor, at=at, name=key.organisation.name, facts=facts)
     return key
 
 
@@ -716,7 +742,124 @@ def vouch_for(*, key: SigningKey, replaces: str, at: datetime) -> None:
         valid_until=instant(key.valid_until) if key.valid_until else None,
         replaces=replaces,
     )
-    outbox.enqueue_everywhere(kind=ItemKind.KEY, document=sign_as_node(statement, typ=signing.KEY_TYPE, at=at), at=at)
+    document = sign_as_node(statement, typ=signing.KEY_TYPE, at=at)
+    outbox.enqueue_everywhere(kind=ItemKind.KEY, document=document, at=at)
+    facts = {"kid": key.kid, "replaces": replaces, "statements": [signing.digest_of(document)]}
+    record("exchange.key.vouched", subject=key, actor=None, at=at, name=key.organisation.name, facts=facts)
+
+
+@transaction.atomic
+def rotate_node_key(*, actor: Seat | None, at: datetime) -> NodeKey:
+    """Give this node a new key of its own; the key before it signs the statement, and every linked node gets it.
+
+    What the earlier key signed stays good for ever. Until a linked node has the statement, the earlier key goes on signing
+    requests and bundles to it (`carrying_key`).
+    """
+    _manages(actor)
+    node, old = this_node(), node_key(at)
+    new = _new_node_key(at)
+    document = _node_key_statement(node=node, key=new, replaces=old.kid, signer=old, at=at)
+    old.valid_until = at
+    old.save(update_fields=["valid_until"])
+    outbox.enqueue_everywhere(kind=ItemKind.KEY, document=document, at=at, subject=new.kid)
+    facts = {"old": old.kid, "new": new.kid, "statements": [signing.digest_of(document)]}
+    record("exchange.node_key.rotated", subject=new, actor=actor, at=at, name=node.name, facts=facts)
+    return new
+
+
+@transaction.atomic
+def revoke_node_key(*, reason: str, actor: Seat | None, at: datetime) -> NodeKey:
+    """Revoke the key of this node, which fell into wrong hands, and make a new one; returns the new key.
+
+    The old key cannot vouch for the new one: each linked node holds its statement, and every word under it, until a person
+    there has compared its fingerprint with the one that is read out here.
+    """
+    _manages(actor)
+    node, old = this_node(), node_key(at)
+    new = _new_node_key(at)
+    introduced = _node_key_statement(node=node, key=new, replaces=old.kid, signer=new, at=at)
+    why = nfc(reason.strip())[:300]
+    statement = _key_statement(node=node, action="revoke", owner="", kid=old.kid, at=at, reason=why)
+    revoked = _signed_by(old, statement)
+    old.revoked_at = at
+    old.save(update_fields=["revoked_at"])
+    # First the new one: with the revocation the others stop listening to the old one.
+    outbox.enqueue_everywhere(kind=ItemKind.KEY, document=introduced, at=at, subject=new.kid)
+    outbox.enqueue_everywhere(kind=ItemKind.KEY, document=revoked, at=at)
+    facts = {"old": old.kid, "new": new.kid, "reason": why}
+    facts |= {"statements": [signing.digest_of(introduced), signing.digest_of(revoked)]}
+    record("exchange.node_key.revoked", subject=old, actor=actor, at=at, name=node.name, facts=facts)
+    return new
+
+
+def _new_node_key(at: datetime) -> NodeKey:
+    fresh = signing.new_key(settings.SECRET_KEY)
+    return NodeKey.objects.create(
+        kid=fresh.kid, public_jwk=fresh.public_jwk, private_encrypted=fresh.private_encrypted, valid_from=at
+    )
+
+
+def _node_key_statement(*, node: Node, key: NodeKey, replaces: str, signer: NodeKey, at: datetime) -> bytes:
+    statement = _key_statement(
+        node=node,
+        action="add",
+        owner="",
+        kid=key.kid,
+        at=at,
+        jwk={k: key.public_jwk[k] for k in ("crv", "kty", "x")},
+        valid_from=instant(key.valid_from),
+        replaces=replaces,
+    )
+    return _signed_by(signer, statement)
+
+
+def _signed_by(key: NodeKey, statement: Mapping[str, Any]) -> bytes:
+    return signing.sign(
+        canonical(statement),
+        kid=key.kid,
+        private_encrypted=key.private_encrypted,
+        secret=settings.SECRET_KEY,
+        typ=signing.KEY_TYPE,
+    )
+
+
+def jwk_of(claims: Mapping[str, Any], kid: str) -> dict[str, Any]:
+    """Return the public key that a statement brings.
+
+    Raises:
+        BadSignature: it brings none, or another one than it names.
+    """
+    jwk = claims.get("jwk")
+    if not isinstance(jwk, Mapping) or signing.thumbprint_of(jwk) != kid:
+        raise signing.BadSignature(what="jwk")
+    return {k: jwk[k] for k in ("crv", "kty", "x")}
+
+
+def learn_node_key(
+    *, peer: Peer, claims: Mapping[str, Any], begins: datetime, ends: datetime | None, statement: str, at: datetime
+) -> NodeKey:
+    """Keep a new key of a peer, whose statement was judged by the caller, and end the key that it replaces."""
+    kid = str(claims["kid"])
+    values = {"peer": peer, "public_jwk": jwk_of(claims, kid), "valid_from": begins, "valid_until": ends}
+    made, fresh = NodeKey.objects.get_or_create(kid=kid, defaults=values)
+    if fresh:
+        old = NodeKey.objects.filter(peer=peer, kid=str(claims.get("replaces"))).first()
+        if old is not None and (old.valid_until is None or old.valid_until > begins):
+            old.valid_until = begins
+            old.save(update_fields=["valid_until"])
+        facts = {"kid": kid, "statements": [statement]}
+        record("exchange.node_key.learned", subject=made, actor=None, at=at, name=peer.name, facts=facts)
+    return made
+
+
+def end_node_key(*, peer: Peer, kid: str, reason: str, statement: str, at: datetime) -> None:
+    """Take a peer's revocation of a key of its own: nothing that it signed is taken from now on."""
+    key = NodeKey.objects.filter(peer=peer, kid=kid, revoked_at__isnull=True).first()
+    if key is not None:
+        key.revoked_at = at
+        key.save(update_fields=["revoked_at"])
+        facts = {"kid": kid, "reason": nfc(reason)[:300], "statements": [statement]}
+        record("exchange.node_key.revoked", subject=key, actor=None, at=at, name=peer.name, facts=facts)
 
 
 # --- restored from a backup ------------------------------------------------------------------------------------------------

@@ -81,25 +81,35 @@ def enqueue_document(*, peer: Peer, kind: str, document: bytes, at: datetime, ho
             peer.refresh_from_db(fields=["sent_through"])  # the caller may hold it locked and give places of its own
 
 
-def enqueue_everywhere(*, kind: str, document: bytes, at: datetime) -> None:
-    """Put a signed document on its way to every linked peer."""
+def enqueue_everywhere(*, kind: str, document: bytes, at: datetime, subject: str = "") -> None:
+    """Put a signed document on its way to every linked peer; `subject` is the key that a statement introduces (`told_of`)."""
     digest = signing.digest_of(document)
     routes = {_route(peer) for peer in Peer.objects.filter(state__in=OPEN)}
-    parcels = {pk: [Parcel(kind=kind, digest=digest, document=document, made_at=at)] for pk in routes}
+    parcels = {pk: [Parcel(kind=kind, digest=digest, document=document, subject=subject, made_at=at)] for pk in routes}
     if parcels:
         place(parcels)
 
 
+def told_of(peer: Peer, *, kid: str) -> Parcel | None:
+    """Return the parcel that introduces a key of this node to a peer; None where its invitation did."""
+    return Parcel.objects.filter(subject=kid, peer=_route(peer), kind="key").defer("document").first()
+
+
 def enqueue_waiting(*, peer: Peer, at: datetime) -> int:
-    """Put papers on their way that were written to organisations of a peer before it was linked; returns how many."""
+    """Put on their way papers to organisations of a peer, and answers to theirs, of before it was linked; returns how many."""
     under_way = Parcel.objects.filter(dispatch=OuterRef("dispatch"), peer_id=_route(peer))
     waiting = Addressee.objects.filter(organisation__residence__peer=peer, arrived_at__isnull=True)
     waiting = waiting.filter(~Exists(under_way)).select_related("dispatch").order_by("dispatch_id")
     local = waiting.exclude(dispatch__sender__residence__peer__isnull=False)
     rows = {a.dispatch_id: a.dispatch for a in local.iterator(chunk_size=500)}
-    if rows:
-        place({_route(peer): [Parcel(kind="dispatch", digest=d.digest, dispatch=d, made_at=at) for d in rows.values()]})
-    return len(rows)
+    parcels = [Parcel(kind="dispatch", digest=d.digest, dispatch=d, made_at=at) for d in rows.values()]
+    answered = Parcel.objects.filter(receipt=OuterRef("pk"), peer_id=_route(peer))
+    answers = Receipt.objects.filter(~Exists(answered), addressee__dispatch__sender__residence__peer=peer)
+    answers = answers.filter(addressee__organisation__residence__peer__isnull=True).order_by("id")
+    parcels += [Parcel(kind="receipt", digest=r.digest, receipt=r, made_at=at) for r in answers.iterator(chunk_size=500)]
+    if parcels:
+        place({_route(peer): parcels})
+    return len(parcels)
 
 
 def items_after(peer: Peer, after: int, *, limit: int, most_bytes: int = 4 * 1024 * 1024) -> list[Item]:

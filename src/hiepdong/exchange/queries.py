@@ -31,6 +31,11 @@ def _visible(seat: Seat) -> QuerySet[Dispatch]:
     return Dispatch.objects.filter(Q(sender__in=ids) | Exists(received)).defer("signed")
 
 
+def papers_for(seat: Seat | None) -> QuerySet[Dispatch]:
+    """Return every paper that the seat may see; None, a command typed on the server, sees all."""
+    return Dispatch.objects.defer("signed") if seat is None else _visible(seat)
+
+
 def dispatch_for(seat: Seat, dispatch_uuid: uuid.UUID) -> Dispatch:
     """Return one paper with its addressees and receipts.
 

@@ -27,7 +27,7 @@ class Signer:
 
     def __init__(self, *, to: Peer, at: datetime) -> None:
         self._from, self._to = str(links.this_node().node_id), str(to.node_id)
-        self._key = links.node_key(at)
+        self._key = links.carrying_key(to, at)
 
     def sign(self, *, method: str, path: str, body: bytes, at: datetime) -> str:
         """Return the JWS for the header. `path` is what is asked for below the node's address, with its query."""

@@ -109,6 +109,23 @@ def sealed_entry(pk: int) -> tuple[int, bytes] | None:
     return (rows[0].seal or 0, chain.canonical(rows[0])) if rows else None
 
 
+def sealed_entries_about(*, kind: str, pks: Iterable[int]) -> Iterator[tuple[int, bytes, EntryFacts]]:
+    """Yield the sealed entries about some objects: the number of the seal, the bytes that were hashed for it, the entry.
+
+    Damaged ones are passed over: the check of the chain names them.
+    """
+    about = Entry.objects.filter(subject_kind=kind, subject_id__in=[str(pk) for pk in pks], seal__isnull=False)
+    for row in _read(about.order_by("id")):
+        if isinstance(row, EntryFacts):
+            yield row.seal or 0, chain.canonical(row), row
+
+
+def facts_about(*, kind: str, pks: Iterable[int]) -> list[dict[str, object]]:
+    """Return the facts of the entries about some objects, oldest first. The caller has passed the gate for them."""
+    about = Entry.objects.filter(subject_kind=kind, subject_id__in=[str(pk) for pk in pks]).order_by("id")
+    return [facts for facts in about.values_list("facts", flat=True) if isinstance(facts, dict)]
+
+
 def latest_stamp() -> StampState | None:
     """Return the time-stamp over the newest seal that has one, or None."""
     found = Stamp.objects.order_by("-seal_id").values_list("seal_id", "authority", "generated_at", "made_at").first()

@@ -97,6 +97,10 @@ REASONS: dict[str, Reason] = {
         gettext_noop("The other node's journal contradicts what it said of it before."),
         gettext_noop("Keep both checkpoints; ask for an explanation in writing."),
     ),
+    "exchange.journal_after_restore": Reason(
+        gettext_noop("The other node's journal goes on from an earlier place: it was restored from a backup, as it said."),
+        gettext_noop("What it had written after that backup is lost there; the checkpoints held here show that it was there."),
+    ),
     "exchange.claimed_twice": Reason(gettext_noop("The other node names organisations whose home is elsewhere."), _ASK),
     "exchange.file_wrong": Reason(
         gettext_noop("An attachment came whose bytes are not those that were signed."),

@@ -1,0 +1,243 @@
+"""The folder for the inspector, made at one of two nodes, checked by two programs that know nothing of either."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from hiepdong.documents.services import keep_file, path_of
+from hiepdong.exchange import checkpoints, evidence, links, services
+from hiepdong.exchange.models import Addressee, Dispatch
+from hiepdong.journal.services import seal_entries
+from hiepdong.kernel.errors import NotFound
+from hiepdong_verify import verify
+from support.nodes import Node, link
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ROOT = Path(__file__).resolve().parents[2]
+STATION, DISTRICT, COMMUNE = "t.don-my-ly", "t.huyen-uy", "t.ubnd-xa"
+
+
+@pytest.fixture
+def nodes(tmp_path):
+    guard = Node("bien-phong", tmp_path).found((STATION, "border_station", "Đồn Biên phòng Mỹ Lý"))
+    local = Node("dia-phuong", tmp_path).found(
+        (DISTRICT, "party_district", "Huyện ủy Kỳ Sơn"), (COMMUNE, "peoples_committee_commune", "UBND xã Mỹ Lý")
+    )
+    link(guard, local)
+    return guard, local
+
+
+def sealed(node, other):
+    """Seal what the node wrote down, let the other one witness it."""
+    with node:
+        seal_entries(at=node.clock())
+        checkpoints.announce(at=node.clock())
+    node.round(other)
+    node.round(other)
+
+
+def case(node, uuid, tmp_path, key=STATION, name="case.zip"):
+    target = io.BytesIO()
+    with node:
+        made = evidence.write_case(seat=node.seat(key), dispatch_uuid=uuid, target=target, at=node.clock())
+    path = tmp_path / name
+    path.write_bytes(target.getvalue())
+    return made, path
+
+
+def by_python(path, tmp_path):
+    """Unpack the folder and run the verify.py that lies in it, with no package in reach; returns what it says."""
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    folder = next((tmp_path / "unpacked").iterdir())
+    command = [sys.executable, "-I", "-S", folder / "verify.py", folder, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False)
+    shutil.rmtree(tmp_path / "unpacked")
+    return json.loads(done.stdout)
+
+
+def by_javascript(path):
+    node = shutil.which("node") or str(ROOT / ".x/node/bin/node")
+    command = [node, ROOT / "tests/verifier-js/verify.mjs", path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return json.loads(done.stdout)["verdict"]
+
+
+def codes(told, level=""):
+    return [f["code"] for f in told["findings"] if not level or f["level"] == level]
+
+
+def test_a_case_with_its_receipts_replacement_file_and_witness_verifies_at_both_ends(nodes, tmp_path):
+    guard, local = nodes
+    with guard:
+        file = keep_file(data=b"ban do " * 5000, name="ban-do.txt", media_type="text/plain", at=guard.clock())
+    first = guard.send(STATION, [DISTRICT], "Có tệp", files=[("ban-do.txt", file)])
+    with guard:
+        earlier = Dispatch.objects.get(uuid=first)
+    second = guard.send(STATION, [DISTRICT], "Bản thay", replaces=earlier)
+    guard.send(STATION, [DISTRICT], "Chuyện khác")
+    guard.round(local)
+    with local:
+        services.acknowledge(dispatch_uuid=second, actor=local.seat(DISTRICT), at=local.clock())
+    guard.round(local)
+    sealed(guard, local)
+    sealed(local, guard)
+    for node, key in ((guard, STATION), (local, DISTRICT)):
+        made, path = case(node, first, tmp_path, key, f"{node.name}.zip")
+        assert (made.dispatches, made.receipts, made.attachments, made.missing) == (2, 3, 1, ())
+        told = by_python(path, tmp_path)
+        assert told["verdict"] == "good", told["findings"]
+        assert {"witnessed", "covered", "receipts_fit", "attachment_good", "folder_good"} <= set(codes(told))
+        covered = next(f for f in told["findings"] if f["code"] == "covered")
+        assert covered["facts"]["count"] >= 3
+        with zipfile.ZipFile(path) as archive:
+            assert "Chuyện khác" not in "".join(archive.read(n).decode("utf-8", "replace") for n in archive.namelist())
+    # whoever trusts only what the other node knows of keys finds the same
+    with zipfile.ZipFile(tmp_path / "dia-phuong.zip") as archive:
+        name = next(n for n in archive.namelist() if n.endswith("/keys.json"))
+        (tmp_path / "keys.json").write_bytes(archive.read(name))
+    assert verify.check([tmp_path / "bien-phong.zip"], keys=[tmp_path / "keys.json"]).verdict == "good"
+
+
+def test_javascript_agrees_about_the_folder(nodes, tmp_path):
+    guard, local = nodes
+    sent = guard.send(STATION, [DISTRICT], "Một")
+    guard.round(local)
+    sealed(guard, local)
+    _made, path = case(guard, sent, tmp_path)
+    assert by_javascript(path) == "good"
+    broken = path.with_name("broken.zip")
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(broken, "w") as target:
+        for info in source.infolist():
+            data = source.read(info)
+            target.writestr(info, data.replace(b"A", b"B", 1) if info.filename.endswith(".jws") else data)
+    assert by_javascript(broken) == "false"
+
+
+def test_what_is_missing_is_named_in_the_folder_and_by_the_verifier(nodes, tmp_path):
+    guard, local = nodes
+    with guard:
+        file = keep_file(data=b"anh chup", name="anh.txt", media_type="text/plain", at=guard.clock())
+    sent = guard.send(STATION, [DISTRICT], "Có tệp", files=[("anh.txt", file)])
+    with guard:
+        path_of(file.digest).write_bytes(b"hong roi")
+    made, path = case(guard, sent, tmp_path)
+    assert len(made.missing) == 1 and "anh.txt" in made.missing[0]
+    told = by_python(path, tmp_path)
+    assert (told["verdict"], codes(told, "missing")) == ("missing", ["attachment_absent"])
+    about = next(f for f in told["findings"] if f["code"] == "folder_about")
+    assert "anh.txt" in about["facts"]["about"]
+
+
+def test_only_what_the_asking_seat_may_see_goes_in(nodes, tmp_path):
+    guard, local = nodes
+    both = guard.send(STATION, [DISTRICT, COMMUNE], "Gửi hai nơi")
+    guard.round(local)
+    with guard:
+        wide = Dispatch.objects.get(uuid=both)
+    narrow = guard.send(STATION, [DISTRICT], "Chỉ huyện", replaces=wide)
+    guard.round(local)
+    with local, pytest.raises(NotFound):
+        evidence.write_case(seat=local.seat(COMMUNE), dispatch_uuid=narrow, target=io.BytesIO(), at=local.clock())
+    made, path = case(local, both, tmp_path, COMMUNE)
+    assert made.dispatches == 1
+    assert narrow not in str(verify.check([path]).as_dict(1))
+    made, path = case(local, narrow, tmp_path, DISTRICT)
+    assert made.dispatches == 2
+
+
+def test_a_node_administrator_gets_no_papers(nodes):
+    guard, _local = nodes
+    sent = guard.send(STATION, [DISTRICT], "Một")
+    with guard, pytest.raises(NotFound):
+        administrator = guard.seat(STATION, "node_administrator")
+        evidence.write_case(seat=administrator, dispatch_uuid=sent, target=io.BytesIO(), at=guard.clock())
+
+
+def pair(node, tmp_path, key, first=date(2020, 3, 1), last=date(2020, 3, 31)):
+    target = io.BytesIO()
+    with node:
+        made = evidence.write_pair(
+            seat=node.seat(key) if key else None,
+            one=node.body(STATION),
+            other=node.body(DISTRICT),
+            first=first,
+            last=last,
+            target=target,
+            at=node.clock(),
+        )
+    path = tmp_path / "pair.zip"
+    path.write_bytes(target.getvalue())
+    return made, path
+
+
+def test_a_pair_for_a_period_holds_whole_sequences_both_ways(nodes, tmp_path):
+    guard, local = nodes
+    for n in range(4):
+        guard.send(STATION, [DISTRICT], f"Đi {n}")
+    local.send(DISTRICT, [STATION], "Về")
+    local.send(COMMUNE, [STATION], "Của xã")
+    guard.round(local)
+    sealed(guard, local)
+    guard.clock.pass_(days=40)
+    guard.send(STATION, [DISTRICT], "Tháng sau")
+    made, path = pair(guard, tmp_path, STATION)
+    assert (made.dispatches, made.missing) == (5, ())
+    told = by_python(path, tmp_path)
+    assert told["verdict"] == "good", told["findings"]
+    assert codes(told).count("chain_good") == 1
+    with zipfile.ZipFile(path) as archive:
+        head = json.loads(archive.read(f"{made.name}/folder.json"))
+    assert head["complete"] == [
+        {"sender": STATION, "recipient": DISTRICT, "first": 1, "last": 4},
+        {"sender": DISTRICT, "recipient": STATION, "first": 1, "last": 1},
+    ]
+
+
+def test_a_hole_in_a_sequence_is_named_by_the_folder_and_by_the_verifier(nodes, tmp_path):
+    guard, local = nodes
+    for n in range(3):
+        guard.send(STATION, [DISTRICT], f"Đi {n}")
+    guard.round(local)
+    with local:
+        lost = Addressee.objects.get(organisation__key=DISTRICT, sequence=2)
+        lost.sequence = 99_999
+        Addressee.objects.filter(pk=lost.pk).update(sequence=99_999, sender_id_copy=local.body(COMMUNE).pk)
+    made, path = pair(local, tmp_path, DISTRICT)
+    assert len(made.missing) == 1
+    told = by_python(path, tmp_path)
+    assert (told["verdict"], codes(told, "missing")) == ("missing", ["chain_gap"])
+
+
+def test_a_seat_of_neither_gets_nothing_and_a_command_gets_all(nodes, tmp_path):
+    guard, local = nodes
+    guard.send(STATION, [DISTRICT], "Một")
+    guard.round(local)
+    with pytest.raises(NotFound):
+        pair(local, tmp_path, COMMUNE)
+    assert pair(local, tmp_path, "")[0].dispatches == 1
+    with pytest.raises(evidence.PeriodUnusable):
+        pair(local, tmp_path, "", first=date(2020, 4, 1), last=date(2020, 3, 1))
+
+
+def test_a_rotated_key_and_its_statement_go_with_what_it_signed(nodes, tmp_path):
+    guard, local = nodes
+    first = guard.send(STATION, [DISTRICT], "Khóa trước")
+    guard.round(local)
+    with guard:
+        links.rotate_key(organisation=guard.body(STATION), actor=None, at=guard.clock())
+        wide = Dispatch.objects.get(uuid=first)
+    guard.send(STATION, [DISTRICT], "Khóa sau", replaces=wide)
+    guard.round(local)
+    for node, key in ((guard, STATION), (local, DISTRICT)):
+        made, path = case(node, first, tmp_path, key)
+        told = by_python(path, tmp_path)
+        assert (told["verdict"], made.dispatches) == ("good", 2), told["findings"]
+        assert "key_added" in codes(told)
