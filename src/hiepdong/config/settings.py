@@ -45,6 +45,15 @@ HIEPDONG_TSA_MINUTES = int(os.environ.get("HIEPDONG_TSA_MINUTES", "60"))
 HIEPDONG_WITNESS_GRACE_DAYS = int(os.environ.get("HIEPDONG_WITNESS_GRACE_DAYS", "14"))
 """Days that a seal of the journal may wait for a witness or a time-stamp until pages call its time unproven."""
 
+HIEPDONG_CHECKPOINT_MINUTES = int(os.environ.get("HIEPDONG_CHECKPOINT_MINUTES", "60"))
+"""Least time between two checkpoints of the journal to one linked node."""
+
+HIEPDONG_REFUSE_UNWITNESSED = os.environ.get("HIEPDONG_REFUSE_UNWITNESSED", "0") == "1"
+"""With 1, nothing new is sent while the journal is beyond the grace without a witness."""
+
+HIEPDONG_KEY_ROTATE_DAYS = int(os.environ.get("HIEPDONG_KEY_ROTATE_DAYS", "30"))
+"""Days before its end on which the key of an organisation at home is renewed by itself; 0: never."""
+
 HIEPDONG_QUIET_HOURS = int(os.environ.get("HIEPDONG_QUIET_HOURS", "24"))
 """From how many hours without a word on a link with another node is called quiet."""
 

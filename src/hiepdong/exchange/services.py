@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.db.models import Max
@@ -16,6 +17,7 @@ from hiepdong.accounts.queries import require
 from hiepdong.documents.domain.notation import TYPE_OF_KIND, notation_for
 from hiepdong.documents.models import File
 from hiepdong.documents.services import FileDamaged, is_on_disk, keep_file, refuse_too_large, take_numbers
+from hiepdong.journal.domain.trust import TrustState
 from hiepdong.journal.services import entry, record, record_many
 from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
 from hiepdong.kernel.moments import local_day
@@ -23,7 +25,7 @@ from hiepdong.kernel.text import fold, nfc
 from hiepdong.organisations import queries as organisations
 from hiepdong.organisations.models import Organisation
 
-from . import links, outbox, queries, search_index, sharing_policy, signing
+from . import link_queries, links, outbox, queries, search_index, sharing_policy, signing
 from .domain.classified import ClassifiedContent, file_bears_mark, file_name_bears_mark, refuse_classified
 from .domain.dispatch import AlreadyAnswered, ReasonMissing
 from .domain.envelope import SERVICE_KINDS, Content, Recipient, as_json, canonical, check_content, receipt_json
@@ -64,6 +66,16 @@ class NotToWithdraw(DomainError):
     code = "exchange.not_to_withdraw"
     message = gettext_noop("A withdrawal cannot itself be withdrawn.")
     hint = gettext_noop("Send the paper again, or write a new one.")
+
+
+class TimeUnproven(DomainError):
+    """This node is set to send nothing while nobody vouches for the time of what it writes down."""
+
+    code = "exchange.time_unproven"
+    message = gettext_noop("Nobody outside this node has witnessed its journal since %(since)s; the grace is %(days)s days.")
+    hint = gettext_noop(
+        "Carry a bundle to a linked node and back, or let the administrator see to the line or the time-stamps; drafts stay."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +143,8 @@ def send_many(*, items: Sequence[Outgoing], actor: Seat | None, at: datetime) ->
     for item in items:
         _refuse(item)
     links.refuse_while_recovering()
+    if settings.HIEPDONG_REFUSE_UNWITNESSED and any(i.kind not in SERVICE_KINDS for i in items):
+        _refuse_unwitnessed(at)
     keys = KeyRing(at, since=min([at, *(i.sent_at for i in items)]))
     senders = {i.sender.pk for i in items}
     homes = links.homes_of(senders | {o.pk for i in items for o in (*i.to, *i.copies)})
@@ -190,6 +204,14 @@ def send_many(*, items: Sequence[Outgoing], actor: Seat | None, at: datetime) ->
     away_from_here = ((row, [o.pk for o, *_ in plan if homes[o.pk] != 0]) for row, plan in zip(rows, plans, strict=True))
     outbox.enqueue_dispatches([(row, ids) for row, ids in away_from_here if ids], at=at)
     return rows
+
+
+def _refuse_unwitnessed(at: datetime) -> None:
+    """Raise `TimeUnproven` when nobody has vouched for the time of this node's journal for longer than the grace."""
+    trust = link_queries.journal_trust(at=at)
+    if trust.state == TrustState.BEYOND_GRACE:
+        since = local_day(trust.oldest_at or at).strftime("%d/%m/%Y")
+        raise TimeUnproven(since=since, days=trust.grace_days)
 
 
 def _shared(

@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from hiepdong.duties import services as duties
-from hiepdong.exchange import bundle_desk, bundles, courier, statements
+from hiepdong.exchange import bundle_desk, bundles, checkpoints, courier, key_tending, statements
 from hiepdong.exchange.http_line import HttpLine
 from hiepdong.journal import services as journal
 from hiepdong.kernel.errors import DomainError
@@ -48,7 +48,7 @@ class Command(PlainCommand):
                 made = 0
                 new_day = made_on != timezone.localdate(now)
                 if new_day:
-                    self._tend(reasons)
+                    self._tend(now, reasons)
                     self._account(now, reasons)
                 # Duties ahead are made once a day, and at once when something new was learnt (a regulation, perhaps).
                 if walked or new_day:
@@ -56,6 +56,7 @@ class Command(PlainCommand):
                 carried = self._carry(reasons)
                 rounds = self._exchange(reasons)
                 sealed = self._seal(now, reasons)
+                self._announce(now, reasons)
                 done = {"reactions": walked, "duties": made, "sealed": sealed, "bundles": carried, "rounds": rounds}
                 if options["json"]:
                     self.stdout.write(json.dumps(done))
@@ -124,11 +125,22 @@ class Command(PlainCommand):
             reasons.append(told(error))
         return sealed
 
-    def _tend(self, reasons: list[str]) -> None:
-        """Do once a day what keeps the database quick; when it cannot be done now, tomorrow is early enough."""
+    def _announce(self, now: datetime, reasons: list[str]) -> None:
+        """Tell linked nodes of the newest seal, so that they witness it; it leaves with the next round."""
+        try:
+            checkpoints.announce(at=now, every=timedelta(minutes=settings.HIEPDONG_CHECKPOINT_MINUTES))
+        except (DomainError, DatabaseError) as error:
+            reasons.append(told(error))
+
+    def _tend(self, now: datetime, reasons: list[str]) -> None:
+        """Do once a day what keeps the database quick, and see to keys that expire; what fails is tried tomorrow."""
         try:
             services.update_statistics()
         except DatabaseError as error:
+            reasons.append(told(error))
+        try:
+            key_tending.tend_keys(at=now, renew_days=settings.HIEPDONG_KEY_ROTATE_DAYS)
+        except (DomainError, DatabaseError) as error:
             reasons.append(told(error))
 
     def _account(self, now: datetime, reasons: list[str]) -> None:
