@@ -11,7 +11,7 @@ from django.utils import timezone
 from hiepdong.shell.commands import PlainCommand
 from hiepdong.web.demo import two_nodes
 
-STEPS = ("prepare", "link", "sign", "duties", "send", "carry", "receive", "stick", "state", "people")
+STEPS = ("prepare", "address", "link", "sign", "duties", "send", "carry", "receive", "stick", "state", "people")
 
 
 class Command(PlainCommand):
@@ -25,6 +25,7 @@ class Command(PlainCommand):
         parser.add_argument("--side", choices=sorted(two_nodes.SIDES), required=True, help="which of the two nodes this is")
         parser.add_argument("--folder", type=Path, default=Path(), help="what both nodes can reach: the post, the stick")
         parser.add_argument("--address", default="", help="address under which the other node reaches this one")
+        parser.add_argument("--other", default="", help="address under which this node reaches the other one")
         parser.add_argument("--since", type=datetime.fromisoformat, default=two_nodes.FIRST, help="first moment (ISO 8601)")
         parser.add_argument("--until", type=datetime.fromisoformat, default=two_nodes.CUT, help="last moment (ISO 8601)")
 
@@ -33,6 +34,8 @@ class Command(PlainCommand):
         match options["step"]:
             case "prepare":
                 told = two_nodes.prepare(side, folder, options["address"], at=timezone.now())
+            case "address":
+                told = two_nodes.address(options["address"], options["other"])
             case "link":
                 told = two_nodes.link(side, folder)
             case "sign":
