@@ -45,6 +45,7 @@ def greeting(peer: Peer, *, at: datetime) -> dict[str, Any]:
         "at": instant(at),
         "sent_through": peer.sent_through,
         "held_through": peer.held_through,
+        "held_digest": recovery.held_digest(peer),
         "recovering": node.state == node.State.RECOVERING,
     }
 
@@ -76,7 +77,7 @@ def take_greeting(*, peer_id: int, said: Mapping[str, Any], at: datetime) -> Pee
     peer.clock_ahead_s = round((theirs - at).total_seconds())
     peer.heard_at = at
     peer.save()
-    return intake.confirmed(peer_id=peer.pk, held_through=held, at=at)
+    return intake.confirmed(peer_id=peer.pk, held_through=held, held_digest=str(said.get("held_digest", "")), at=at)
 
 
 def note_incarnation(peer: Peer, incarnation: str, held: int, at: datetime) -> None:
@@ -102,7 +103,8 @@ def take(*, peer_id: int, items: Sequence[Item], way: str, at: datetime) -> dict
 def give(*, peer_id: int, after: int, limit: int) -> dict[str, Any]:
     """Return items for a peer that asks for them, after a position."""
     peer = open_peer(peer_id)
-    items = outbox.items_after(peer, after, limit=max(1, min(limit, MOST_ITEMS)))
+    items = outbox.items_after(peer, after, limit=max(1, min(limit, MOST_ITEMS - outbox.MOST_URGENT)))
+    items = outbox.urgent_first(peer, after, items) if items else []
     return {
         "items": [i.as_json() for i in items],
         "sent_through": peer.sent_through,

@@ -80,8 +80,13 @@ def _round(peer_id: int, transport: Transport, clock: Callable[[], datetime], do
     peer = answering.open_peer(peer_id)
     answer = _answer(transport.hello(answering.greeting(peer, at=clock())))
     _, _, held = recovery.read_greeting(answer, peer)
-    if held > peer.sent_through and not _proves(peer_id, held, transport, clock):
-        answer = {**answer, "held_through": peer.confirmed_through}  # what it says of itself is worth nothing
+    if held > peer.sent_through or recovery.disagrees(peer, held, str(answer.get("held_digest", ""))):
+        _prove(peer_id, held, transport, clock)
+        answer = {
+            **answer,
+            "held_through": peer.confirmed_through,
+            "held_digest": "",
+        }  # what it holds is asked, or not believed
     answering.take_greeting(peer_id=peer_id, said=answer, at=clock())
     if Node.objects.filter(state=Node.State.RECOVERING).exists():
         done.recovered = _recover(peer_id, transport, clock)
@@ -91,22 +96,22 @@ def _round(peer_id: int, transport: Transport, clock: Callable[[], datetime], do
     _offer(peer_id, transport, wanted_there, done)
 
 
-def _proves(peer_id: int, held: int, transport: Transport, clock: Callable[[], datetime]) -> bool:
-    """Say whether a peer that holds more than we know of having sent can show what bears our signature.
+def _prove(peer_id: int, held: int, transport: Transport, clock: Callable[[], datetime]) -> None:
+    """Ask a peer that holds more than we know of having sent, or something else, to show what bears our signature.
 
-    If so, this node was restored from a backup and nobody told it: it recovers first. If not, the peer lies.
+    If it can, this node was restored from a backup and nobody told it: it recovers first. If not, the peer lies.
     """
     peer = links.peer_for(peer_id)
     if Node.objects.filter(state=Node.State.RECOVERING).exists():
-        return True
-    items = [read_item(i, "echo") for i in _listed(transport.echo(after=peer.sent_through, limit=1), "items")]
+        return
+    after = min(held - 1, peer.sent_through)
+    items = [read_item(i, "echo") for i in _listed(transport.echo(after=after, limit=1), "items")]
     facts = {"held_there": held, "sent_from_here": peer.sent_through}
-    if not any(recovery.is_ours(item) for item in items):
+    if any(recovery.is_ours(item) and not recovery.is_known(peer, item) for item in items):
+        links.note_incident(peer=peer, code="exchange.restored_from_backup", facts=facts, at=clock())
+        links.mark_restored(at=clock())
+    else:
         links.note_incident(peer=peer, code="exchange.held_beyond_sent", facts=facts, at=clock())
-        return False
-    links.note_incident(peer=peer, code="exchange.restored_from_backup", facts=facts, at=clock())
-    links.mark_restored(at=clock())
-    return True
 
 
 def _recover(peer_id: int, transport: Transport, clock: Callable[[], datetime]) -> int:
@@ -129,6 +134,8 @@ def _give(peer_id: int, transport: Transport, clock: Callable[[], datetime], don
         items = outbox.items_after(peer, peer.confirmed_through, limit=AT_ONCE)
         if not items:
             return wanted
+        least = items[0].position
+        items = outbox.urgent_first(peer, peer.confirmed_through, items)
         answer = _answer(transport.push([i.as_json() for i in items]))
         through = answer.get("held_through")
         if not isinstance(through, int) or isinstance(through, bool):
@@ -143,7 +150,7 @@ def _give(peer_id: int, transport: Transport, clock: Callable[[], datetime], don
         peer = intake.confirmed(peer_id=peer_id, held_through=min(through, top), outcomes=results, at=clock())
         wanted |= _wanted(answer)
         done.sent += len(items)
-        if peer.confirmed_through < items[0].position:
+        if peer.confirmed_through < least:
             refused = PeerRefused(name=peer.name, code="held_through", detail=str(through))
             raise refused
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, InternalError, OperationalError, connection, transaction
-from django.db.models import Exists, Max, OuterRef, Q
+from django.db.models import Case, Exists, Max, OuterRef, Q, When
 
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
@@ -193,6 +193,9 @@ def settle_staged(*, bundle_id: int, at: datetime, limit: int = 500) -> int:
     first = staged.first()
     if first is None:
         return 0
+    revoking = [a.pk for a in staged.filter(kind=ItemKind.KEY) if _revokes(bytes(a.document or b""))]
+    if revoking:
+        staged = staged.order_by(Case(When(pk__in=revoking, then=0), default=1), "position")  # as over a line
     peer = _locked(first.peer_id)
     rows = list(staged.select_for_update(of=("self",))[:limit])
     work = _Intake(peer, "bundle", at)
@@ -1117,6 +1120,13 @@ def _outcome(row: Arrival, given: Mapping[str, tuple[bytes, ...]], *, duplicate:
     return Outcome(row.position, row.digest, str(row.state), row.code, receipts, duplicate)
 
 
+def _revokes(document: bytes) -> bool:
+    try:
+        return signing.claims_of(document).get("action") == "revoke"
+    except signing.BadSignature:
+        return False
+
+
 def _check_format(claims: Mapping[str, Any], ours: str) -> None:
     """Let a newer format of the same document wait; refuse any other."""
     found = str(claims.get("format"))
@@ -1229,12 +1239,22 @@ def _held(arrival_id: int, actor: Seat | None) -> Arrival:
 
 
 @transaction.atomic
-def confirmed(*, peer_id: int, held_through: int, outcomes: Sequence[Mapping[str, Any]] = (), at: datetime) -> Peer:
-    """Note up to where a peer holds what was sent to it, and what it said about items that it did not simply take."""
+def confirmed(
+    *,
+    peer_id: int,
+    held_through: int,
+    held_digest: str = "",
+    outcomes: Sequence[Mapping[str, Any]] = (),
+    at: datetime,
+) -> Peer:
+    """Note up to where a peer holds what was sent to it, and what it said about items that it did not simply take.
+
+    `held_digest` is that of the last item that it holds, if it says so: other bytes than ours were given it before a restore.
+    """
     peer = links.peer_for(peer_id, for_update=True)
-    if held_through > peer.sent_through:
+    if held_through > peer.sent_through or recovery.disagrees(peer, held_through, held_digest):
         _found_behind(peer, held_through, at)
-    else:
+    elif not recovery.is_open(peer):
         peer.confirmed_through = max(peer.confirmed_through, held_through)
     peer.reached_at = peer.heard_at = at
     peer.save(update_fields=["confirmed_through", "reached_at", "heard_at", "next_try_at"])

@@ -27,7 +27,7 @@ from .domain.dispatch import State, contradicts
 from .domain.envelope import Content, read_content
 from .domain.links import MOST_ITEMS, InvalidItem, Item, ItemKind
 from .keys import KeyRing
-from .models import Addressee, Arrival, Dispatch, NodeKey, Parcel, Peer, Receipt, ReceiptCode, SigningKey
+from .models import Addressee, Arrival, Dispatch, Node, NodeKey, Parcel, Peer, Receipt, ReceiptCode, SigningKey
 from .rows import addressees_of, attach, check_rows, check_storable, dispatch_of, index
 from .services import make_receipt
 
@@ -52,6 +52,25 @@ def read_greeting(said: Mapping[str, Any], peer: Peer) -> tuple[str, int, int]:
     except (KeyError, ValueError) as error:
         raise InvalidItem(path="hello.at", found=str(said.get("at"))[:40], accepted="2020-03-20T03:00:00Z") from error
     return incarnation, int(sent or 0), int(held or 0)
+
+
+def held_digest(peer: Peer) -> str:
+    """Return the digest of the last item up to which everything of a peer is held here; "" if there is none."""
+    found = Arrival.objects.filter(peer=peer, position=peer.held_through).values_list("digest", flat=True).first()
+    return found or ""
+
+
+def disagrees(peer: Peer, held: int, digest: str) -> bool:
+    """Say whether a peer holds other bytes in a position than this node remembers: it got them before a restore."""
+    if not digest or not 0 < held <= peer.sent_through:
+        return False
+    ours = Parcel.objects.filter(peer=peer, position=held).values_list("digest", flat=True).first()
+    return ours is not None and ours != digest
+
+
+def is_open(peer: Peer) -> bool:
+    """Say whether this node was restored and the peer has not told yet what it holds: till then its marks mean nothing."""
+    return peer.recovered_at is None and Node.objects.filter(state=Node.State.RECOVERING).exists()
 
 
 def held_of(peer: Peer, *, after: int, limit: int) -> list[Item]:
@@ -117,6 +136,11 @@ def take_back(*, peer_id: int, items: Sequence[Item], at: datetime) -> int:
     if work.words:
         intake.settle_words(peer_id=peer.pk, words=work.words, at=at)
     return back
+
+
+def is_known(peer: Peer, item: Item) -> bool:
+    """Say whether an item is what was given to the peer in that position, as far as this node remembers."""
+    return Parcel.objects.filter(peer=peer, position=item.position, digest=item.digest).exists()
 
 
 def is_ours(item: Item) -> bool:
