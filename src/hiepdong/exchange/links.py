@@ -715,7 +715,7 @@ def revoke_key(*, kid: str, reason: str, actor: Seat | None, at: datetime) -> Si
         owner = key.organisation.key
         statement = _key_statement(node=node, action="revoke", owner=owner, kid=kid, at=at, reason=key.revoked_because)
         revoked = sign_as_node(statement, typ=signing.KEY_TYPE, at=at)
-        outbox.enqueue_everywhere(kind=ItemKind.KEY, document=revoked, at=at)
+        outbox.enqueue_everywhere(kind=ItemKind.KEY, document=revoked, at=at, subject=f"{outbox.REVOKES}{kid}")
         new = make_key(organisation=key.organisation, actor=actor, at=at)
         vouch_for(key=new, replaces=kid, at=at)
         facts = {"new": new.kid, "statements": [signing.digest_of(revoked)]}

@@ -17,6 +17,10 @@ from .models import Addressee, Attachment, Dispatch, Parcel, Peer, Receipt, Resi
 OPEN = (Peer.State.LINKED, Peer.State.PAUSED)
 
 
+REVOKES = "revokes "  # subject of a parcel that revokes the key named after it
+MOST_URGENT = 50
+
+
 def _route(peer: Peer) -> int:
     """Return the peer that is spoken to: the node itself, or the one that relays for it."""
     return peer.via_id or peer.pk
@@ -82,7 +86,7 @@ def enqueue_document(*, peer: Peer, kind: str, document: bytes, at: datetime, ho
 
 
 def enqueue_everywhere(*, kind: str, document: bytes, at: datetime, subject: str = "") -> None:
-    """Put a signed document on its way to every linked peer; `subject` is the key that a statement introduces (`told_of`)."""
+    """Put a signed document on its way to every linked peer; `subject`: which key it introduces or REVOKES."""
     digest = signing.digest_of(document)
     routes = {_route(peer) for peer in Peer.objects.filter(state__in=OPEN)}
     parcels = {pk: [Parcel(kind=kind, digest=digest, document=document, subject=subject, made_at=at)] for pk in routes}
@@ -132,6 +136,18 @@ def items_after(peer: Peer, after: int, *, limit: int, most_bytes: int = 4 * 102
             break
         found.append(Item(row.position, row.kind, document, tuple(row.hops)))
     return found
+
+
+def urgent_first(peer: Peer, after: int, items: Sequence[Item]) -> list[Item]:
+    """Return the items with revocations of keys before them, also those that wait further behind.
+
+    So what waits under such a key comes after its revocation and is refused. The receiver takes items in any order; what is
+    given early comes again in its place, which changes nothing.
+    """
+    rows = Parcel.objects.filter(subject__startswith=REVOKES, peer=peer, kind="key", position__gt=after)
+    rows = rows.filter(position__lte=peer.sent_through).order_by("position")[:MOST_URGENT]
+    urgent = {row.position: Item(row.position, row.kind, bytes(row.document or b""), tuple(row.hops)) for row in rows}
+    return [*urgent.values(), *(item for item in items if item.position not in urgent)]
 
 
 def document_of(parcel: Parcel) -> bytes:

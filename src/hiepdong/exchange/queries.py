@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, Exists, OuterRef, Prefetch, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Prefetch, Q, QuerySet, Value, When
 
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
@@ -20,7 +20,7 @@ from hiepdong.organisations.models import Organisation
 
 from . import links, search_index, signing
 from .domain.envelope import Content, InvalidContent, canonical, instant, read_content, receipt_json
-from .models import Addressee, Attachment, Dispatch, Draft, Receipt, ReceiptCode
+from .models import Addressee, Attachment, Dispatch, Draft, Parcel, Receipt, ReceiptCode
 
 OUT = "out"  # the register of papers that people write; "service" holds what nodes tell each other
 
@@ -382,6 +382,24 @@ def just_happened(seat: Seat, *, at: datetime, limit: int = 10) -> list[Addresse
     )
     sent = list(rows.filter(dispatch__in=recent, role="to"))
     return sorted([*received, *sent], key=lambda a: a.sent_at, reverse=True)[:limit]
+
+
+def papers_to_send_again(seat: Seat) -> list[Dispatch]:
+    """Return papers of the seat's organisation that linked nodes hold without having taken them, for their key was revoked.
+
+    Also those that a node refused for their key and said so. What was replaced or withdrawn since is not among them.
+    """
+    require(seat, Action.READ)
+    refused = Parcel.objects.filter(dispatch=OuterRef("pk"), outcome__startswith="refused exchange.key_")
+    carried = Parcel.objects.filter(dispatch=OuterRef("pk"), position__lte=F("peer__confirmed_through"))
+    silent = Addressee.objects.filter(
+        dispatch=OuterRef("pk"), arrived_at__isnull=True, organisation__residence__peer__isnull=False
+    )
+    found = Dispatch.objects.filter(Exists(refused) | (Q(key__revoked_at__isnull=False) & Exists(carried)), Exists(silent))
+    found = found.filter(sender_id=seat.organisation_id, register=OUT, replaced_by__isnull=True, withdrawn_by__isnull=True)
+    return list(
+        found.select_related("sender").defer("signed").prefetch_related("addressees__organisation").order_by("id")[:200]
+    )
 
 
 def drafts_for(seat: Seat) -> list[Draft]:

@@ -68,6 +68,14 @@ class NotToWithdraw(DomainError):
     hint = gettext_noop("Send the paper again, or write a new one.")
 
 
+class NotRefused(DomainError):
+    """What arrived is not sent again under a new key."""
+
+    code = "exchange.not_refused"
+    message = gettext_noop("%(notation)s was not refused for its key; it need not be sent again.")
+    hint = gettext_noop("Write a replacement if its content is to change.")
+
+
 class TimeUnproven(DomainError):
     """This node is set to send nothing while nobody vouches for the time of what it writes down."""
 
@@ -795,6 +803,50 @@ def _present(file: File | None, name: str) -> File:
     if file is None or not is_on_disk(file):
         raise FileDamaged(name=name)
     return file
+
+
+@transaction.atomic
+def send_again(*, dispatch_uuid: uuid.UUID, actor: Seat, at: datetime) -> Dispatch:
+    """Send a paper that was refused for its key once more, as a replacement with the same content under the present key.
+
+    A second press gives the replacement of the first.
+
+    Raises:
+        NotRefused: it is none of `queries.papers_to_send_again`. BadSignature: what is stored is not what was signed.
+    """
+    require(actor, Action.SEND)
+    dispatch = queries.dispatch_for(actor, dispatch_uuid)
+    if dispatch.sender_id != actor.organisation_id:
+        raise NotFound
+    list(Dispatch.objects.select_for_update(no_key=True).filter(pk=dispatch.pk).values_list("pk"))  # two taps at once wait
+    before = Dispatch.objects.filter(replaces=dispatch).order_by("id").first()
+    if before is not None:
+        return before
+    if dispatch.pk not in {d.pk for d in queries.papers_to_send_again(actor)}:
+        raise NotRefused(notation=dispatch.notation)
+    check = queries.verification_of(dispatch)
+    if not check.genuine:
+        raise signing.BadSignature(what=check.error)
+    content = queries.content_of(dispatch)
+    files = {a.file.digest: a.file for a in dispatch.attachments.all()}
+    addressees = list(dispatch.addressees.all())
+    item = Outgoing(
+        kind=content.kind,
+        sender=dispatch.sender,
+        to=[a.organisation for a in addressees if a.role == "to"],
+        copies=[a.organisation for a in addressees if a.role == "copy"],
+        subject=content.subject,
+        sent_at=at,
+        body=content.body,
+        urgency=content.urgency,
+        event_at=content.event_at,
+        answers=content.answers,
+        replaces=dispatch,
+        withdraws=content.withdraws,
+        reason=content.reason,
+        files=[(str(a["name"]), files[a["digest"]]) for a in content.attachments],
+    )
+    return send(item=item, actor=actor, at=at)
 
 
 @transaction.atomic

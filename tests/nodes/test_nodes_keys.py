@@ -1,0 +1,220 @@
+"""Keys while papers are under way: renewed, expired, compromised; keys of organisations and of the nodes themselves."""
+
+from datetime import timedelta
+
+import pytest
+
+from hiepdong.exchange import (
+    checkpoints,
+    intake,
+    key_tending,
+    links,
+    queries,
+    services,
+    signed_request,
+    signing,
+)
+from hiepdong.exchange.models import Arrival, Dispatch, LinkIncident, NodeKey, Parcel, PeerCheckpoint, SigningKey
+from hiepdong.journal.models import Entry
+from hiepdong.journal.services import seal_entries
+from support.nodes import two_nodes
+
+pytestmark = pytest.mark.django_db(transaction=True)
+STATION, DISTRICT = "t.don-my-ly", "t.huyen-uy"
+
+
+@pytest.fixture
+def nodes(tmp_path):
+    return two_nodes(tmp_path)
+
+
+def subjects(node):
+    with node:
+        return set(Dispatch.objects.values_list("subject", flat=True))
+
+
+def unsettled(node):
+    with node:
+        return sorted(Arrival.objects.exclude(state="applied").values_list("state", "code"))
+
+
+def ends_at(node):
+    """Return when the key of the station ends, at its home."""
+    with node:
+        return SigningKey.objects.filter(organisation__key=STATION).latest("valid_from").valid_until
+
+
+# --- expiry ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_that_expires_mid_queue_is_warned_of_30_7_and_1_days_before_once_each(nodes):
+    guard, _local = nodes
+    until = ends_at(guard)
+    with guard:
+        key = SigningKey.objects.get(organisation__key=STATION)
+        for days in (40, 30, 29, 8, 7, 5, 1, 1, 0.5):
+            key_tending.tend_keys(at=until - timedelta(days=days), renew_days=0)
+        told = Entry.objects.filter(code="exchange.key.expiring", facts__kid=key.kid)
+        assert [e.facts["days"] for e in told.order_by("id")] == [30, 7, 1]
+
+
+def test_items_queued_before_the_rollover_verify_after_it_and_so_do_those_that_follow(nodes):
+    guard, local = nodes
+    guard.clock.at = ends_at(guard) - timedelta(days=20)
+    guard.send(STATION, [DISTRICT], "Trước khi đổi khóa")
+    with guard:
+        done = key_tending.tend_keys(at=guard.clock(), renew_days=30)
+        assert (done.renewed, done.warned) == (2, 0)  # both organisations that live there
+        assert key_tending.tend_keys(at=guard.clock(), renew_days=30).renewed == 0
+    guard.clock.pass_(days=40)  # the first key has expired by now, the queue was never carried
+    local.clock.at = guard.clock.at
+    guard.send(STATION, [DISTRICT], "Sau khi đổi khóa")
+    guard.round(local)
+    assert subjects(local) == {"Trước khi đổi khóa", "Sau khi đổi khóa"}
+    assert unsettled(local) == []
+    with local:
+        uuids = list(Dispatch.objects.values_list("uuid", flat=True))
+        found = [queries.dispatch_for(local.seat(DISTRICT), uuid) for uuid in uuids]
+        assert all(queries.verification_of(d).good for d in found)
+        assert len({d.key_id for d in found}) == 2
+
+
+def test_a_node_that_recovers_renews_no_key(nodes):
+    guard, _local = nodes
+    with guard:
+        links.mark_restored(at=guard.clock())
+        assert key_tending.tend_keys(at=ends_at(guard) - timedelta(days=1), renew_days=30) == key_tending.Tended(0, 0)
+
+
+# --- compromised -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_compromised_and_replaced_mid_queue(nodes):
+    """What was held before stays good; what comes later under the key is refused; the sender sends it again by one press."""
+    guard, local = nodes
+    held = guard.send(STATION, [DISTRICT], "Đã tới trước")
+    guard.round(local)
+    queued = guard.send(STATION, [DISTRICT], "Còn nằm trong hàng")
+    with guard:
+        bad = SigningKey.objects.get(organisation__key=STATION)
+        links.revoke_key(kid=bad.kid, reason="Máy bị mất", actor=None, at=guard.clock())
+    after = guard.send(STATION, [DISTRICT], "Ký bằng khóa mới")
+    guard.round(local)
+    guard.round(local)
+    assert subjects(local) == {"Đã tới trước"}
+    assert unsettled(local) == [
+        ("held", "exchange.key_needs_comparison"),
+        ("held", "exchange.unknown_key"),
+        ("refused", "exchange.key_revoked"),
+    ]
+    with local:
+        waiting = Arrival.objects.get(code="exchange.key_needs_comparison")
+        intake.release(arrival_id=waiting.pk, actor=None, at=local.clock())
+        assert queries.verification_of(queries.dispatch_for(local.seat(DISTRICT), held)).good
+    assert subjects(local) == {"Đã tới trước", "Ký bằng khóa mới"}
+    with guard:
+        signer = guard.seat(STATION)
+        again = queries.papers_to_send_again(signer)
+        assert [str(d.uuid) for d in again] == [queued]
+        with pytest.raises(services.NotRefused):
+            services.send_again(dispatch_uuid=after, actor=signer, at=guard.clock())
+        sent = services.send_again(dispatch_uuid=queued, actor=signer, at=guard.clock())
+        assert services.send_again(dispatch_uuid=queued, actor=signer, at=guard.clock()) == sent
+        assert (sent.replaces, sent.subject) == (again[0], "Còn nằm trong hàng")
+        assert queries.papers_to_send_again(signer) == []
+    guard.round(local)
+    assert subjects(local) == {"Đã tới trước", "Ký bằng khóa mới", "Còn nằm trong hàng"}
+
+
+# --- the node's own key ----------------------------------------------------------------------------------------------------
+
+
+def request_of(guard, local):
+    """Return a request that guard signs to local now, as local reads it."""
+    peer = guard.peer(local)
+    with guard:
+        signer = signed_request.Signer(to=peer, at=guard.clock())
+        document = signer.sign(method="POST", path="/x", body=b"", at=guard.clock()).encode()
+        kid = signing.header_of(document)["kid"]
+    with local:
+        signed_request.read(document, method="POST", path="/x")
+    return kid
+
+
+def checkpoint(node, other):
+    node.send(STATION, [DISTRICT])
+    with node:
+        seal_entries(at=node.clock())
+        checkpoints.announce(at=node.clock())
+    node.round(other)
+
+
+def test_a_node_changes_its_key_without_a_person_and_what_the_old_one_signed_stays_good(nodes):
+    guard, local = nodes
+    checkpoint(guard, local)
+    with guard:
+        old = links.node_key(guard.clock())
+        new = links.rotate_node_key(actor=None, at=guard.clock())
+    assert request_of(guard, local) == old.kid  # the other node does not know the new one yet
+    guard.round(local)
+    assert request_of(guard, local) == new.kid
+    checkpoint(guard, local)
+    guard.round(local)
+    assert unsettled(local) == []
+    with local:
+        held = PeerCheckpoint.objects.filter(ours=False).order_by("seal")
+        assert [signing.header_of(bytes(c.document))["kid"] for c in held] == [old.kid, new.kid]
+        for c in held:
+            key = NodeKey.objects.get(kid=signing.header_of(bytes(c.document))["kid"])
+            signing.verify(bytes(c.document), public_jwk=key.public_jwk, kid=key.kid, typ=signing.CHECKPOINT_TYPE)
+
+
+def test_a_checkpoint_under_a_key_that_has_ended_is_refused(nodes):
+    guard, local = nodes
+    with guard:
+        old = links.node_key(guard.clock())
+        links.rotate_node_key(actor=None, at=guard.clock())
+    guard.round(local)
+    guard.send(STATION, [DISTRICT])
+    with guard:
+        seal_entries(at=guard.clock())
+        NodeKey.objects.exclude(pk=old.pk).filter(peer=None).update(revoked_at=guard.clock())
+        NodeKey.objects.filter(pk=old.pk).update(valid_until=None)
+        checkpoints.announce(at=guard.clock())
+    guard.round(local)
+    assert unsettled(local) == [("refused", "exchange.bad_signature")]
+
+
+def test_a_revoked_node_key_is_heard_no_more_and_the_new_one_only_after_a_comparison(nodes):
+    guard, local = nodes
+    checkpoint(guard, local)
+    with guard:
+        new = links.revoke_node_key(reason="Máy chủ bị mất", actor=None, at=guard.clock())
+    guard.round(local)
+    with pytest.raises(signing.BadSignature):
+        request_of(guard, local)
+    with local:
+        waiting = Arrival.objects.get(code="exchange.key_needs_comparison")
+        assert waiting.subject == new.kid
+        intake.release(arrival_id=waiting.pk, actor=None, at=local.clock())
+    assert request_of(guard, local) == new.kid
+    checkpoint(guard, local)
+    assert unsettled(local) == []
+
+
+def test_a_statement_about_the_key_of_another_node_is_refused(nodes):
+    guard, local = nodes
+    with guard:
+        peer = guard.peer(local)
+        node, key = links.this_node(), links.node_key(guard.clock())
+        false = links._key_statement(node=node, action="revoke", owner="", kid=key.kid, at=guard.clock())
+        with local:
+            false["node"] = str(links.this_node().node_id)
+        document = links._signed_by(key, false)
+        links.outbox.enqueue_document(peer=peer, kind="key", document=document, at=guard.clock())
+    guard.round(local)
+    assert unsettled(local) == [("refused", "exchange.foreign_key")]
+    with local:
+        assert LinkIncident.objects.filter(code="exchange.foreign_key").count() == 1
+    with guard:
+        assert Parcel.objects.filter(kind="key").count() == 1
