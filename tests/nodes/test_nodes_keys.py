@@ -17,7 +17,7 @@ from hiepdong.exchange import (
 from hiepdong.exchange.models import Arrival, Dispatch, LinkIncident, NodeKey, Parcel, PeerCheckpoint, SigningKey
 from hiepdong.journal.models import Entry
 from hiepdong.journal.services import seal_entries
-from support.nodes import two_nodes
+from support.nodes import Node, link, two_nodes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 STATION, DISTRICT = "t.don-my-ly", "t.huyen-uy"
@@ -200,6 +200,26 @@ def test_a_revoked_node_key_is_heard_no_more_and_the_new_one_only_after_a_compar
     assert request_of(guard, local) == new.kid
     checkpoint(guard, local)
     assert unsettled(local) == []
+
+
+def test_a_node_restored_to_before_its_new_key_says_so_and_goes_on_with_the_old_one(tmp_path):
+    guard = Node("bien-phong", tmp_path, vendor="sqlite").found((STATION, "border_station", "Đồn"))
+    local = Node("dia-phuong", tmp_path, vendor="sqlite").found((DISTRICT, "party_district", "Huyện ủy"))
+    link(guard, local)
+    copy = guard.copy_database(tmp_path / "backup.sqlite3")
+    with guard:
+        old = links.node_key(guard.clock())
+        links.rotate_node_key(actor=None, at=guard.clock())
+    checkpoint(guard, local)
+    guard.put_back(copy)
+    with guard:
+        links.mark_restored(at=guard.clock())
+    guard.round(local)
+    with guard:
+        assert LinkIncident.objects.filter(code="exchange.own_node_key_lost").count() == 1
+        assert links.node_key(guard.clock()).kid == old.kid
+        assert links.this_node().state == "normal"
+    assert request_of(guard, local) == old.kid
 
 
 def test_a_statement_about_the_key_of_another_node_is_refused(nodes):

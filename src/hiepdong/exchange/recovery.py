@@ -303,6 +303,20 @@ class _Back:
         elif held[receipt.code].digest == item.digest:
             parcel.receipt, parcel.document = held[receipt.code], None
 
+    def _own_node_key(self, item: Item, claims: Mapping[str, Any]) -> None:
+        """Note that this node had another key of its own, whose private half the backup does not have: people renew it."""
+        kid = str(claims["kid"])
+        if claims["action"] == "add":
+            NodeKey.objects.get_or_create(
+                kid=kid,
+                defaults={
+                    "public_jwk": links.jwk_of(claims, kid),
+                    "valid_from": datetime.fromisoformat(str(claims["valid_from"])),
+                },
+            )
+        facts = {"kid": kid, "action": str(claims["action"])[:20]}
+        links.note_incident(peer=self.peer, code="exchange.own_node_key_lost", facts=facts, at=self.at)
+
     def _key(self, item: Item) -> None:
         """Learn a key that was made after the backup: its statement bears the key before it, or this node's own."""
         header, claims = signing.header_of(item.document), signing.claims_of(item.document)
@@ -315,6 +329,9 @@ class _Back:
             signing.verify(item.document, public_jwk=signer.public_jwk, kid=signer.kid, typ=signing.KEY_TYPE)
         else:
             raise signing.BadSignature(what="kid")
+        if claims.get("owner") == "":
+            self._own_node_key(item, claims)
+            return
         owner = Organisation.objects.filter(key=str(claims["owner"])).first()
         if owner is None or not links.is_at_home(owner.pk):
             raise signing.BadSignature(what="owner")

@@ -97,6 +97,10 @@ REASONS: dict[str, Reason] = {
         gettext_noop("The other node's journal contradicts what it said of it before."),
         gettext_noop("Keep both checkpoints; ask for an explanation in writing."),
     ),
+    "exchange.own_node_key_lost": Reason(
+        gettext_noop("This node had changed its own key after the backup from which it was restored; the new key is lost."),
+        gettext_noop("Revoke it (hiepdong node revoke-key), make a fresh invitation and compare the pair number again."),
+    ),
     "exchange.journal_after_restore": Reason(
         gettext_noop("The other node's journal goes on from an earlier place: it was restored from a backup, as it said."),
         gettext_noop("What it had written after that backup is lost there; the checkpoints held here show that it was there."),
