@@ -48,8 +48,9 @@ def _emptied_between_tests():
 
 
 @pytest.fixture
-def small_world(db):
-    """A station, a district, the committee above, an outsider, one regulation: see `support.make`."""
+def small_world(db, settings, tmp_path):
+    """A station, a district, the committee above, an outsider, one regulation: see `support.make`. A data folder of its own."""
+    settings.HIEPDONG_DATA = tmp_path / "data"
     from support.make import World
 
     return World()

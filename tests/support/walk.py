@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from hiepdong.accounts.services import make_calendar_token
 from hiepdong.documents.services import keep_file
-from hiepdong.exchange import links, statements
+from hiepdong.exchange import bundle_desk, links, statements
 from hiepdong.exchange import services as exchange
 from hiepdong.exchange.models import JointDocument, Peer
 from hiepdong.organisations.models import Reorganisation
@@ -74,6 +74,12 @@ def peer(w: "Walk") -> list[Any]:
 
 def held(w: "Walk") -> list[Any]:
     return [w.peer.arrivals.get().pk]
+
+
+def errand(w: "Walk") -> list[Any]:
+    """A bundle that was written for the other node."""
+    asked = {"peer_id": w.peer.pk, "encrypt": True, "empty": True, "actor": seat(w.world.station, "node_administrator")}
+    return [bundle_desk.ask_export(**asked, at=LINKED_AT).token]
 
 
 def acknowledged(w: "Walk") -> list[Any]:
@@ -138,6 +144,16 @@ TABLE: dict[str, Row] = {
     "exchange:link_state": Row(ADMINISTERS, ADMINISTERS, peer, post={"state": "paused"}),
     "exchange:link_release": Row(ADMINISTERS, ADMINISTERS, held, post={}),
     "exchange:link_dismiss": Row(ADMINISTERS, ADMINISTERS, held, post={"reason": "Gửi nhầm."}),
+    "exchange:bundle_list": Row(ADMINISTRATOR, ADMINISTRATOR),
+    "exchange:bundle_detail": Row(ADMINISTRATOR, ADMINISTRATOR, lambda w: [errand(w) and w.peer.bundles.latest("pk").pk]),
+    "exchange:bundle_make": Row(ADMINISTERS, ADMINISTERS, peer, post={"empty": "1"}),
+    "exchange:bundle_upload": Row("403 403 403 403 422", "403 403 403 403 422", post={}, other=None),
+    "exchange:bundle_errand": Row(ADMINISTRATOR, ADMINISTRATOR, errand),
+    "exchange:bundle_take": Row("403 403 403 403 404", "403 403 403 403 404", errand, post={}, other=None),
+    "exchange:bundle_drop": Row(ADMINISTERS, ADMINISTERS, errand, post={}),
+    "exchange:bundle_file": Row(ADMINISTRATOR, ADMINISTRATOR, lambda w: [*errand(w), 1]),
+    "exchange:bundle_sheet": Row(ADMINISTRATOR, ADMINISTRATOR, lambda w: [*errand(w), 1]),
+    "exchange:bundle_sheet_pdf": Row(ADMINISTRATOR, ADMINISTRATOR, lambda w: [*errand(w), 1]),
     "exchange:link_seen": Row(ADMINISTERS, ADMINISTERS, lambda w: [w.peer.incidents.get().pk], post={}),
     "exchange:key_list": Row(ADMINISTRATOR, ADMINISTRATOR),
     "exchange:key_rotate": Row(ADMINISTERS, ADMINISTERS, lambda w: [w.peer and w.world.station.key], post={}),
@@ -255,4 +271,6 @@ def ask(client: Client, name: str, row: Row, walk: Walk, *, post: bool) -> Any:
     with transaction.atomic():
         answer = client.post(address, row.post or {}) if post else client.get(address)
         transaction.set_rollback(True)
+    if answer.streaming:
+        b"".join(answer.streaming_content)  # type: ignore[arg-type]
     return answer
