@@ -284,7 +284,7 @@ class Proposal:
         return [s.organisation.name if s.organisation else s.key for s in self.signatories if s.at is None]
 
 
-def _title_of(document: JointDocument) -> str:
+def title_of(document: JointDocument) -> str:
     """Return the title that stands in the file, or the key while the file is not here."""
     file = File.objects.filter(digest=joint.terms_of(document).claims["digest"], kept=True).first()
     if file is None or not is_on_disk(file):
@@ -295,7 +295,7 @@ def _title_of(document: JointDocument) -> str:
 
 def _proposal(document: JointDocument) -> Proposal:
     loaded = Instrument.objects.filter(digest=joint.terms_of(document).claims["digest"]).defer("file_bytes").first()
-    title = loaded.title if loaded is not None else _title_of(document)
+    title = loaded.title if loaded is not None else title_of(document)
     return Proposal(document, title, joint.signatories(document), loaded)
 
 

@@ -52,7 +52,7 @@ def desk(request: HttpRequest) -> HttpResponse:
         "waiting_count": exchange.count_waiting(seat, at=at),
         "happened": exchange.just_happened(seat, at=at, limit=8),
         "drafts": exchange.drafts_for(seat)[:8],
-        "to_sign": [_to_sign(d) for d in joint.waiting_for_signature(seat, limit=8)],
+        "to_sign": list({t["address"]: t for t in map(_to_sign, joint.waiting_for_signature(seat, limit=8))}.values()),
         "own": duties.own_record(seat, at),
         "leads": len(accounts.visible_organisation_ids(seat)) > 1,  # a leader reads first, a station works first
     }
@@ -67,10 +67,14 @@ def _to_sign(document: Any) -> dict[str, Any]:
     """Return a document that waits for the signature of the seat's organisation: what it is, and its page."""
     if document.kind == "regulation":
         address = reverse("regulations:proposal_detail", args=[document.digest])
-        return {"document": document, "title": _("Regulation %(name)s") % {"name": document.name}, "address": address}
+        return {"document": document, "title": regulations.title_of(document), "address": address}
     month, a, b = document.name.split("/")
-    names = organisations.organisations_by_keys([a, b])
-    facts = {"month": month_in_words(month), "a": names[a].name, "b": names[b].name}
+    names = organisations.organisations_by_keys([a, b])  # both are known: one lives here, the other sent it or was written to
+    facts = {
+        "month": month_in_words(month),
+        "a": names[a].name,
+        "b": names[b].name,
+    }
     title = _("Statement of account %(month)s: %(a)s – %(b)s") % facts
     return {"document": document, "title": title, "address": reverse("exchange:account_detail", args=[month, a, b])}
 
