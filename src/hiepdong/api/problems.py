@@ -128,9 +128,9 @@ STATUS: tuple[tuple[type[DomainError], int], ...] = (
 RETRY_AFTER_S = {TooMuchHeld: 300, DiskFull: 600, Unavailable: 5}
 
 
-def status_of(error: DomainError) -> int:
-    """Return the HTTP status of a refusal; what a page answers with 409 is 409 here."""
-    return next((status for kind, status in STATUS if isinstance(error, kind)), 409)
+def status_of(refusal: type[DomainError]) -> int:
+    """Return the HTTP status of a kind of refusal; what a page answers with 409 is mostly 409 here too."""
+    return next((status for kind, status in STATUS if issubclass(refusal, kind)), 409)
 
 
 def problem(error: DomainError, *, headers: Mapping[str, str] | None = None, **members: Any) -> JsonResponse:
@@ -140,7 +140,7 @@ def problem(error: DomainError, *, headers: Mapping[str, str] | None = None, **m
     """
     if isinstance(error, NotLinked):
         error = NotAuthenticated()
-    status = status_of(error)
+    status = status_of(type(error))
     body = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
