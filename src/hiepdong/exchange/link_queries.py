@@ -531,7 +531,9 @@ def whereabouts(seat: Seat, dispatch: Dispatch) -> Whereabouts:
             return Whereabouts(elsewhere={})
         places = {p.peer_id: _place(p) for p in Parcel.objects.filter(dispatch=dispatch).order_by("id").defer("document")}
         recovering = node.state == Node.State.RECOVERING
-        answers = tuple(_answer(dispatch, a, homes, places, recovering=recovering) for a in addressees)
+        answers = tuple(
+            _answer(dispatch, together, homes, places, recovering=recovering) for together in _alike(addressees, homes)
+        )
         return Whereabouts(answers=answers, narrowed=narrowed, elsewhere=elsewhere)
     mine = visible_organisation_ids(seat) & {pk for pk, peer in homes.items() if peer is None}
     return Whereabouts(received=_received(dispatch, addressees, sender_at, mine), elsewhere=elsewhere)
@@ -545,13 +547,30 @@ def _answers_of(a: Addressee) -> Answers:
     return Answers(a.arrived_at, a.acknowledged_at, a.returned_at, a.in_work_at, a.done_at, a.return_reason)
 
 
+def _alike(addressees: Sequence[Addressee], homes: Mapping[int, Peer | None]) -> list[list[Addressee]]:
+    """Return the recipients in groups with one way: those at one node from whom no receipt has come, and each other alone."""
+    groups: dict[tuple[int, int], list[Addressee]] = {}
+    for a in addressees:
+        peer = homes.get(a.organisation_id)
+        alone = peer is None or _answers_of(a) != Answers()
+        groups.setdefault((0, a.pk) if alone or peer is None else (peer.pk, 0), []).append(a)
+    return list(groups.values())
+
+
 def _answer(
-    dispatch: Dispatch, a: Addressee, homes: Mapping[int, Peer | None], places: Mapping[int, Place], *, recovering: bool
+    dispatch: Dispatch,
+    together: Sequence[Addressee],
+    homes: Mapping[int, Peer | None],
+    places: Mapping[int, Place],
+    *,
+    recovering: bool,
 ) -> Answer:
+    a = together[0]
+    name = ", ".join(other.organisation.name for other in together)
     peer = homes.get(a.organisation_id)
     route = (peer.via or peer) if peer is not None else None
     way = Way(
-        name=a.organisation.name,
+        name=name,
         sent_at=dispatch.sent_at,
         answers=_answers_of(a),
         is_here=peer is None and a.organisation_id in homes,
@@ -561,7 +580,7 @@ def _answer(
         recovering=recovering,
     )
     steps = why(way)
-    return Answer(a.organisation.name, steps, way.node, is_open=a.arrived_at is None)
+    return Answer(name, steps, way.node, is_open=a.arrived_at is None)
 
 
 def _narrowed(dispatch: Dispatch) -> tuple[Step, ...]:

@@ -374,6 +374,15 @@ def test_the_page_of_a_paper_says_for_each_recipient_why_it_is_not_there_yet(fou
     assert "hd-late" in page(client, "exchange:register_out", query=f"?year={now.year}&state=under_way")
 
 
+def test_recipients_with_the_same_way_are_told_together_until_one_of_them_answers(founded, peer, now):
+    bodies = list(link_queries.residents(peer.pk))
+    sent = send(founded, [*bodies, founded.district], now)
+    names = [a.name for a in whereabouts(founded.signer, sent).answers]
+    assert names == [", ".join(b.name for b in bodies), founded.district.name]
+    Addressee.objects.filter(dispatch=sent, organisation=bodies[0]).update(arrived_at=now)
+    assert len(whereabouts(founded.signer, sent).answers) == 3
+
+
 def test_a_paper_within_one_node_asks_no_question_and_a_node_alone_neither(founded, now, world):
     sent = send(founded, [founded.district], now)
     assert 'id="why"' not in page(entered(founded.signer), "exchange:dispatch_detail", sent.uuid)
@@ -430,7 +439,7 @@ def test_recipients_that_live_elsewhere_are_marked_where_one_chooses_them(founde
     client = entered(founded.signer)
     address = client.get(reverse("exchange:notice_new")).headers["Location"]
     shown = client.get(address).content.decode()
-    assert f"Huyện ủy Xa · nút {peer.name}" in shown
+    assert f"Huyện ủy Xa · {peer.name}" in shown
     assert f"{founded.district.name} · " not in shown
 
 

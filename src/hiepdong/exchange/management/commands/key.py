@@ -35,7 +35,9 @@ class Command(PlainCommand):
         rotating = actions.add_parser("rotate", help="give an organisation a new key; the one before signs for it")
         rotating.add_argument("organisation", metavar="ORG", help="key of the organisation: nghe-an.don-my-ly")
         revoking = actions.add_parser("revoke", help="revoke a key that fell into wrong hands; a new one is made at once")
-        revoking.add_argument("kid", metavar="KID", help="fingerprint of the key, as `list` shows it")
+        revoking.add_argument(
+            "kid", metavar="KID", help="fingerprint of the key, as `list` shows it; one that begins with - stands behind --"
+        )
         revoking.add_argument("--reason", required=True, help="why; linked nodes see it")
         for each in (listing, rotating, revoking):
             each.add_argument("--json", action="store_true", help="print the result as JSON")
