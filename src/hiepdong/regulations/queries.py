@@ -259,6 +259,9 @@ def _chosen(selector: dict[str, Any], parties: list[tuple[str, str, str]]) -> fr
 # --- proposed, signed ------------------------------------------------------------------------------------------------------
 
 
+LARGEST_TEXT = 4 * 1024 * 1024  # bytes of a file that another node proposed and that is read whenever its page is opened
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A text laid before its parties: who has signed, who has not, what keeps it from being in force here."""
@@ -285,8 +288,12 @@ class Proposal:
 
 
 def title_of(document: JointDocument) -> str:
-    """Return the title that stands in the file, or the key while the file is not here."""
-    file = File.objects.filter(digest=joint.terms_of(document).claims["digest"], kept=True).first()
+    """Return the title that stands in the file, or the key while the file is not here or cannot be read."""
+    digest = joint.terms_of(document).claims["digest"]
+    loaded = Instrument.objects.filter(digest=digest).values_list("title", flat=True).first()
+    if loaded is not None:
+        return loaded
+    file = File.objects.filter(digest=digest, kept=True, size__lte=LARGEST_TEXT).first()
     if file is None or not is_on_disk(file):
         return document.name
     regulation, _problems = check(read_file(file), file.name)
@@ -295,8 +302,7 @@ def title_of(document: JointDocument) -> str:
 
 def _proposal(document: JointDocument) -> Proposal:
     loaded = Instrument.objects.filter(digest=joint.terms_of(document).claims["digest"]).defer("file_bytes").first()
-    title = loaded.title if loaded is not None else title_of(document)
-    return Proposal(document, title, joint.signatories(document), loaded)
+    return Proposal(document, title_of(document), joint.signatories(document), loaded)
 
 
 def proposals_for(seat: Seat) -> list[Proposal]:

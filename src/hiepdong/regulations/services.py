@@ -28,6 +28,7 @@ from hiepdong.organisations.models import Organisation
 
 from .domain.format import Problem, Regulation, check
 from .models import Article, DutyRule, Form, Instrument, Party
+from .queries import LARGEST_TEXT
 
 
 class InvalidRegulation(DomainError):
@@ -231,6 +232,8 @@ def text_of(document: JointDocument, *, skip: bool = False) -> tuple[Regulation 
     file = File.objects.filter(digest=claims["digest"], kept=True).first()
     if file is None or not is_on_disk(file):
         return None, [Problem(document.name, "digest", "∅", "tệp quy chế chưa đến nút này")]
+    if file.size > LARGEST_TEXT:
+        return None, [Problem(document.name, "digest", f"{file.size} byte", f"tệp quy chế không quá {LARGEST_TEXT} byte")]
     examined = _examined(read_file(file), file.name, skip=skip)
     regulation, problems = examined.regulation, list(examined.problems)
     if regulation is not None:

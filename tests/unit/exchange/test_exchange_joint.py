@@ -119,6 +119,8 @@ ACCOUNT = {
         ("account", {"made_by": "t.c"}),
         ("account", {"a": "t.b"}),
         ("account", {"at": "2020-04-03"}),
+        ("account", {"at": "2020-02-30T00:00:00Z"}),
+        ("account", {"at": "9999-12-31T23:59:59Z"}),
         ("account", {"sent": [{}]}),
         ("account", {"sent": ACCOUNT["sent"] * 2}),
         ("account", {"sent": [ACCOUNT["sent"][0] | {"missing": [1]}]}),

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from hiepdong.kernel.errors import DomainError, gettext_noop
@@ -19,7 +20,7 @@ ACCOUNT_FORMAT = "hiepdong.account/1"
 FORMATS = {"regulation": REGULATION_FORMAT, "account": ACCOUNT_FORMAT}
 MOST_PARTIES = 1000
 MONTH = re.compile(r"(19|20|21)\d\d-(0[1-9]|1[0-2])")
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+MOMENT = re.compile(r"(19|20|21)\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 KEY = re.compile(r"[\w.-]{1,80}")
 VERDICTS = ("acknowledged", "returned", "")
 
@@ -73,6 +74,14 @@ def _text(pattern: re.Pattern[str], value: Any) -> bool:
     return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
+def _moment(value: Any) -> bool:
+    """Say whether a value is a moment in UTC, on a day that exists, in years that a page can show."""
+    try:
+        return _text(MOMENT, value) and datetime.fromisoformat(value) is not None
+    except ValueError:
+        return False
+
+
 def whole(value: Any, least: int = 1) -> bool:
     """Say whether a value is a whole number from `least` on, below 2^53, and no truth value."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value < 1 << 53
@@ -95,7 +104,7 @@ def _account(claims: Mapping[str, Any]) -> Terms:
         _need(name, value, _text(KEY, value), "organisation key")
     _need("a, b", a, a != b, "two organisations")
     _need("made_by", made_by, made_by in {a, b}, "a or b")
-    _need("at", at, _text(MOMENT, at), "2020-04-03T00:00:00Z")
+    _need("at", at, _moment(at), "2020-04-03T00:00:00Z")
     _need("sent", sent, isinstance(sent, list) and len(sent) <= 2, "[{from, to, first, last, dispatches, missing}]")
     ways = []
     for i, way in enumerate(sent or ()):
@@ -115,7 +124,7 @@ def _way(way: Any, path: str, pair: set[Any]) -> None:
     _need(f"{path}.missing", type(missing).__name__, isinstance(missing, list) and all(whole(n) for n in missing), "[4, …]")
     for row in dispatches:
         fits = isinstance(row, Mapping) and whole(row.get("sequence")) and _text(DIGEST, row.get("digest"))
-        fits = fits and (row.get("arrived") is None or _text(MOMENT, row["arrived"])) and row.get("verdict") in VERDICTS
+        fits = fits and (row.get("arrived") is None or _moment(row["arrived"])) and row.get("verdict") in VERDICTS
         _need(f"{path}.dispatches", row, bool(fits), "{sequence, digest, arrived, verdict}")
     numbers = [row["sequence"] for row in dispatches] + missing
     inside = len(set(numbers)) == len(numbers) and all(first <= n <= last for n in numbers)
