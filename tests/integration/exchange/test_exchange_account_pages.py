@@ -5,13 +5,17 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
-from django.core.management import call_command
+from django.conf import settings
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
-from hiepdong.exchange import joint, services, statements
+from hiepdong.exchange import joint, services, signing, statements
+from hiepdong.exchange.account_document import document_of
+from hiepdong.exchange.domain.account import AccountTooLong
+from hiepdong.exchange.keys import ensure_key
 from hiepdong.exchange.models import JointDocument
-from support.make import SENT_AT, entered, seat
+from support.make import SENT_AT, entered, seat, send
 
 pytestmark = pytest.mark.django_db
 MONTH = "2020-03"
@@ -20,8 +24,6 @@ AFTER = datetime.fromisoformat("2020-04-04T03:00:00+00:00")
 
 @pytest.fixture
 def exchanged(world):
-    from support.make import send
-
     first = send(world.signer, [world.district], "Thông báo một")
     send(world.signer, [world.district], "Thông báo hai", at=SENT_AT + timedelta(hours=1))
     services.acknowledge(dispatch_uuid=first.uuid, actor=world.reader, at=SENT_AT + timedelta(hours=2))
@@ -83,8 +85,6 @@ def test_a_statement_that_says_something_else_than_this_node_knows_has_no_button
 
 
 def test_the_pdf_names_every_paper_and_every_difference(exchanged):
-    from hiepdong.exchange.account_document import document_of
-
     world = exchanged
     document = make(world)
     account, shown = statements.statement_for(world.signer, document.digest)
@@ -146,7 +146,6 @@ def test_the_command_makes_shows_writes_and_compares(exchanged, tmp_path, capsys
     payload = dict(joint.terms_of(document).claims) | {"made_by": district}
     payload["sent"] = [w | {"dispatches": [], "first": 0, "last": 0} for w in payload["sent"]]
     other = joint.propose(kind="account", payload=payload, actor=None, at=AFTER)
-    joint._add(other, [], None, AFTER)
     second = tmp_path / "hai.json"
     second.write_text(json.dumps(signed_as(other, world.district)))
     capsys.readouterr()
@@ -157,11 +156,6 @@ def test_the_command_makes_shows_writes_and_compares(exchanged, tmp_path, capsys
 
 
 def signed_as(document, organisation):
-    from django.conf import settings
-
-    from hiepdong.exchange import signing
-    from hiepdong.exchange.keys import ensure_key
-
     key = ensure_key(organisation=organisation, actor=None, at=AFTER)
     part = signing.sign_general(
         bytes(document.payload),
@@ -171,3 +165,16 @@ def signed_as(document, organisation):
         typ="hiepdong.account+json",
     )
     return signing.general_json(bytes(document.payload), [part])
+
+
+def test_the_worker_makes_what_is_due_and_tells_what_could_not_be_made(monkeypatch):
+    asked = []
+
+    def refuse(*, at):
+        asked.append(at)
+        raise AccountTooLong(sender="a", recipient="b", most=1)
+
+    monkeypatch.setattr(statements, "make_due", refuse)
+    with pytest.raises(CommandError, match="1"):
+        call_command("work", "--once", stdout=io.StringIO())
+    assert len(asked) == 1

@@ -4,6 +4,7 @@ import pytest
 from django.urls import reverse
 
 from hiepdong.exchange import joint
+from hiepdong.exchange.domain.joint import regulation_payload
 from hiepdong.regulations import services
 from hiepdong.regulations.models import Instrument
 from hiepdong.web.services import react
@@ -65,10 +66,8 @@ def test_an_outsider_does_not_find_it_and_a_node_administrator_reads_it_without_
 
 
 def test_what_the_file_says_otherwise_than_the_document_is_shown_and_not_signed(proposed):
-    world, _document = proposed
-    from hiepdong.exchange.domain.joint import regulation_payload
-
-    digest = joint.terms_of(_document).claims["digest"]
+    world, document = proposed
+    digest = joint.terms_of(document).claims["digest"]
     false = regulation_payload(key=KEY, version=7, digest=digest, parties=[world.station.key, world.district.key])
     other = joint.propose(kind="regulation", payload=false, actor=None, at=SENT_AT)
     answer = entered(world.signer).post(reverse("regulations:proposal_sign", args=[other.digest]))
