@@ -354,10 +354,10 @@ def missing_of(
     if not wanted:
         return [], 0
     which = Q()
-    for pair in wanted:
-        which |= Q(sender_id_copy=pair["sender_id_copy"], organisation=pair["organisation"])
-    order = {"partition_by": [F("sender_id_copy"), F("organisation")], "order_by": F("sequence").desc()}
-    before = Window(Lead("sequence", default=0), **order)
+    for one in wanted:
+        which |= Q(sender_id_copy=one["sender_id_copy"], organisation=one["organisation"])
+    pair = [F("sender_id_copy"), F("organisation")]
+    before = Window(Lead("sequence", default=0), partition_by=pair, order_by=F("sequence").desc())
     stretches = (
         Addressee.objects.filter(which)
         .annotate(before=Coalesce(before, 0))
@@ -372,7 +372,7 @@ def missing_of(
         numbers = missing[sender, recipient]
         numbers += range(low + 1, min(high, low + 1 + SHOWN_NUMBERS - len(numbers)))
     counts = {(p["sender_id_copy"], p["organisation"]): p["top"] - p["n"] for p in wanted}
-    shown = [MissingNumbers(*names[pair], tuple(numbers), counts[pair]) for pair, numbers in missing.items()]
+    shown = [MissingNumbers(*names[way], tuple(numbers), counts[way]) for way, numbers in missing.items()]
     return shown, len(found)
 
 
@@ -591,7 +591,7 @@ def _narrowed(dispatch: Dispatch) -> tuple[Step, ...]:
         return ()
     names = dict(Organisation.objects.filter(key__in=left_out).values_list("key", "name"))
     known = {r.value for r in Narrowing}
-    return tuple(why_narrowed(names.get(key, key), Narrowing(reason)) for key, reason in left_out.items() if reason in known)
+    return tuple(why_narrowed(names.get(k) or k, Narrowing(reason)) for k, reason in left_out.items() if reason in known)
 
 
 def _received(dispatch: Dispatch, addressees: Sequence[Addressee], peer: Peer, mine: Collection[int]) -> tuple[Step, ...]:
@@ -619,9 +619,9 @@ def _received(dispatch: Dispatch, addressees: Sequence[Addressee], peer: Peer, m
 def numbers_missing(sender_id: int, organisation_ids: Sequence[int]) -> list[int]:
     """Return the numbers of a sender's sequences to some recipients that are not here, at most 50."""
     rows = Addressee.objects.filter(sender_id_copy=sender_id, organisation__in=organisation_ids)
-    order = {"partition_by": [F("organisation")], "order_by": F("sequence").desc()}
+    before = Window(Lead("sequence", default=0), partition_by=[F("organisation")], order_by=F("sequence").desc())
     stretches = (
-        rows.annotate(before=Coalesce(Window(Lead("sequence", default=0), **order), 0))
+        rows.annotate(before=Coalesce(before, 0))
         .filter(before__lt=F("sequence") - 1)
         .order_by("sequence")
         .values_list("before", "sequence")[:50]

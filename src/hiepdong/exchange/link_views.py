@@ -57,7 +57,7 @@ def link_list(request: HttpRequest) -> HttpResponseBase:
     rows = chosen.get(only, every)
     if request.GET.get("as") == "csv":
         return _links_csv(rows)
-    context = {
+    context: dict[str, Any] = {
         "now": now,
         "node": link_queries.this_node_if_any(seat),
         "page": Paginator(rows, PAGE).get_page(request.GET.get("page")),
@@ -278,7 +278,7 @@ def link_new(request: HttpRequest) -> HttpResponse:
 def _accept(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     file = request.FILES.get("invitation")
     text = request.POST.get("text", "")
-    document = file.read(links.LARGEST_INVITATION + 1) if file is not None else text.encode("ascii", "replace")  # type: ignore[union-attr]
+    document = file.read(links.LARGEST_INVITATION + 1) if file is not None else text.encode("ascii", "replace")
     if not document.strip():
         context["accept_error"] = _("Choose the file of the other node, or paste its text.")
         return render_page(request, "exchange/link_new.html", "", context, status=422)

@@ -107,10 +107,10 @@ class Command(PlainCommand):
         peer = links.accept_invitation(document=bytes_of(options["file"]), actor=None, at=now)
         invitation = links.read_invitation(bytes(peer.invitation))
         number = links.number_with(invitation.kid, now)
+        bodies = [str(o.get("key", "")) for o in invitation.directory["organisations"]]
         facts = {"peer": peer.pk, "name": peer.name, "state": str(peer.state), "number": number, "address": invitation.address}
-        facts["organisations"] = [str(o.get("key", "")) for o in invitation.directory["organisations"]]
-        return facts, [
-            _("%(name)s speaks for %(count)s organisations.") % {"name": peer.name, "count": len(facts["organisations"])},
+        return facts | {"organisations": bodies}, [
+            _("%(name)s speaks for %(count)s organisations.") % {"name": peer.name, "count": len(bodies)},
             _("Compare this number with its administrator by telephone: %(number)s") % facts,
             _("If it is the same: hiepdong link confirm %(peer)s NUMBER") % facts,
         ]
@@ -171,7 +171,9 @@ class Command(PlainCommand):
             said = {"n": peer.failures, "error": peer.last_error, "next": moment(peer.next_try_at) or "–"}
             lines.append(_("%(n)s failed tries, the last one: %(error)s; next try %(next)s") % said)
         missing, _pairs = link_queries.missing_of(peer_id=peer.pk)
-        gaps = [{"sender": m.sender, "recipient": m.recipient, "numbers": list(m.numbers), "count": m.count} for m in missing]
+        gaps: list[dict[str, Any]] = [
+            {"sender": m.sender, "recipient": m.recipient, "numbers": list(m.numbers), "count": m.count} for m in missing
+        ]
         lines += [f"  {_('missing')}: {g['sender']} → {g['recipient']}: {', '.join(map(str, g['numbers']))}" for g in gaps]
         return self._facts(row) | {"missing": gaps}, lines
 
