@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
@@ -15,12 +16,12 @@ from hiepdong.accounts.services import make_calendar_token
 from hiepdong.documents.services import keep_file
 from hiepdong.exchange import bundle_desk, links, statements
 from hiepdong.exchange import services as exchange
-from hiepdong.exchange.models import JointDocument, Peer
-from hiepdong.organisations.models import Reorganisation
+from hiepdong.exchange.models import Dispatch, JointDocument, Peer
+from hiepdong.organisations.models import Organisation, Reorganisation
 from hiepdong.regulations.services import propose
 from hiepdong.review.services import build_review, put_item
 from support.joint import regulation_text
-from support.make import KEY, LONG_AGO, SENT_AT, World, entered, seat
+from support.make import KEY, LONG_AGO, SENT_AT, World, entered, notice, seat
 from support.strangers import Stranger, at_home
 
 ROLES = ("viewer", "clerk", "signer", "organisation_administrator", "node_administrator")
@@ -82,6 +83,11 @@ def errand(w: "Walk") -> list[Any]:
     return [bundle_desk.ask_export(**asked, at=LINKED_AT).token]
 
 
+def refused(w: "Walk") -> list[Any]:
+    """A paper to another node that is held there and not taken, for its key was revoked."""
+    return [w.refused.uuid]
+
+
 def acknowledged(w: "Walk") -> list[Any]:
     exchange.acknowledge(dispatch_uuid=w.dispatch.uuid, actor=w.world.reader, at=SENT_AT)
     return [w.dispatch.uuid]
@@ -121,6 +127,11 @@ TABLE: dict[str, Row] = {
     # papers
     "exchange:dispatch_detail": Row(READERS, NOBODY, dispatch),
     "exchange:dispatch_raw": Row(READERS, NOBODY, dispatch),
+    "exchange:dispatch_evidence": Row(READERS, NOBODY, dispatch),
+    "exchange:evidence_form": Row(REVIEWS, REVIEWS),
+    "exchange:evidence_pair": Row(REVIEWS, NO_REVIEW),
+    "exchange:again_list": Row(REVIEWS, REVIEWS),
+    "exchange:dispatch_again": Row(SIGNERS, NO_SIGNER, refused, post={}),
     "exchange:dispatch_file": Row(READERS, NOBODY, lambda w: [w.dispatch.uuid, w.dispatch.attachments.get().pk]),
     "exchange:dispatch_acknowledge": Row(CLERKS, NO_CLERK, dispatch, at="district", post={}),
     "exchange:dispatch_return": Row(SIGNERS, NO_SIGNER, dispatch, at="district", post={"reason": "Thiếu số liệu."}),
@@ -203,6 +214,7 @@ QUERIES: dict[str, Callable[["Walk"], str]] = {
     "exchange:register_out": lambda w: f"?organisation={w.world.station.pk}",
     "exchange:register_in": lambda w: f"?organisation={w.world.station.pk}",
     "reporting:report_new": lambda w: f"?duty={w.duty.reference}",
+    "exchange:evidence_pair": lambda w: "?one=t.don-mot&other=t.huyen-uy&first=2020-01-01&last=2020-12-31",
 }
 
 
@@ -252,6 +264,16 @@ class Walk:
         assert [o.state for o in taken.outcomes] == ["held"]
         links.note_incident(peer=found, code="exchange.altered", facts={"dispatch": "…"}, at=LINKED_AT)
         return found
+
+    @cached_property
+    def refused(self) -> Dispatch:
+        """A paper of the station that the other node holds and does not take: its key was revoked meanwhile."""
+        far, world, at = self.peer, self.world, LINKED_AT + timedelta(days=1)
+        to = Organisation.objects.get(key="x.huyen")
+        sent = exchange.send(item=notice(world.station, [to]), actor=world.signer, at=at)
+        links.revoke_key(kid=sent.key.kid, reason="thử", actor=None, at=at)
+        Peer.objects.filter(pk=far.pk).update(confirmed_through=F("sent_through"))
+        return sent
 
 
 def names(patterns: list[Any] | None = None, space: str = "") -> Iterator[str]:

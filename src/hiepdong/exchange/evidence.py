@@ -64,6 +64,14 @@ class EvidenceTooLarge(DomainError):
     hint = gettext_noop("Choose a shorter period and make one folder for each part of it.")
 
 
+class EvidenceNotWritten(DomainError):
+    """The disk took it not, or a file vanished meanwhile."""
+
+    code = "exchange.evidence_not_written"
+    message = gettext_noop("The folder could not be written: %(why)s.")
+    hint = gettext_noop("Make room on the node's disk, or choose a shorter period.")
+
+
 class PeriodUnusable(DomainError):
     """The last day lies before the first."""
 
@@ -223,6 +231,8 @@ def _write(plan: _Plan, seat: Seat | None, target: BinaryIO, at: datetime) -> Ma
                         inner.write(piece)
     except zipfile.LargeZipFile as error:
         raise EvidenceTooLarge(files=count, megabytes=size // 1000**2) from error
+    except OSError as error:
+        raise EvidenceNotWritten(why=error.strerror or str(error)) from error
     return Made(plan.name, len(plan.papers), work.receipts, len(plan.files), tuple(plan.missing))
 
 

@@ -20,7 +20,7 @@ from hiepdong.organisations.models import Organisation
 
 from . import links, search_index, signing
 from .domain.envelope import Content, InvalidContent, canonical, instant, read_content, receipt_json
-from .models import Addressee, Attachment, Dispatch, Draft, Parcel, Receipt, ReceiptCode
+from .models import Addressee, Attachment, Dispatch, Draft, Parcel, Receipt, ReceiptCode, SigningKey
 
 OUT = "out"  # the register of papers that people write; "service" holds what nodes tell each other
 
@@ -387,15 +387,19 @@ def just_happened(seat: Seat, *, at: datetime, limit: int = 10) -> list[Addresse
 def papers_to_send_again(seat: Seat) -> list[Dispatch]:
     """Return papers of the seat's organisation that linked nodes hold without having taken them, for their key was revoked.
 
-    Also those that a node refused for their key and said so. What was replaced or withdrawn since is not among them.
+    What was replaced or withdrawn since is not among them.
     """
     require(seat, Action.READ)
-    refused = Parcel.objects.filter(dispatch=OuterRef("pk"), outcome__startswith="refused exchange.key_")
+    revoked = list(
+        SigningKey.objects.filter(organisation_id=seat.organisation_id, revoked_at__isnull=False).values_list("pk", flat=True)
+    )
+    if not revoked:
+        return []  # the usual case, asked on every page of the register
     carried = Parcel.objects.filter(dispatch=OuterRef("pk"), position__lte=F("peer__confirmed_through"))
     silent = Addressee.objects.filter(
         dispatch=OuterRef("pk"), arrived_at__isnull=True, organisation__residence__peer__isnull=False
     )
-    found = Dispatch.objects.filter(Exists(refused) | (Q(key__revoked_at__isnull=False) & Exists(carried)), Exists(silent))
+    found = Dispatch.objects.filter(Exists(carried), Exists(silent), key__in=revoked)
     found = found.filter(sender_id=seat.organisation_id, register=OUT, replaced_by__isnull=True, withdrawn_by__isnull=True)
     return list(
         found.select_related("sender").defer("signed").prefetch_related("addressees__organisation").order_by("id")[:200]
@@ -474,9 +478,13 @@ def draft_if_any(seat: Seat, draft_id: uuid.UUID) -> Draft | None:
 def correspondents(seat: Seat) -> list[Organisation]:
     """Return the organisations with which the seat's own ever exchanged papers."""
     require(seat, Action.READ)
-    own = seat.organisation_id
-    ids = set(Addressee.objects.filter(sender_id_copy=own).values_list("organisation_id", flat=True).distinct())
-    ids |= set(Addressee.objects.filter(organisation_id=own).values_list("sender_id_copy", flat=True).distinct())
+    return correspondents_of([seat.organisation_id])
+
+
+def correspondents_of(own: Collection[int]) -> list[Organisation]:
+    """Return the organisations with which some ever exchanged papers. The caller has passed the gate for these."""
+    ids = set(Addressee.objects.filter(sender_id_copy__in=own).values_list("organisation_id", flat=True).distinct())
+    ids |= set(Addressee.objects.filter(organisation_id__in=own).values_list("sender_id_copy", flat=True).distinct())
     return list(Organisation.objects.filter(pk__in=ids).order_by("name_sort"))
 
 

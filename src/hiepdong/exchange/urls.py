@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import account_views, bundle_views, link_views, views
+from . import account_views, bundle_views, evidence_views, link_views, views
 
 app_name = "exchange"
 urlpatterns = [
@@ -42,6 +42,11 @@ urlpatterns = [
     path("goi-du-lieu/viec/<str:token>/<int:number>/tep/", bundle_views.bundle_file, name="bundle_file"),
     path("goi-du-lieu/viec/<str:token>/<int:number>/phieu/", bundle_views.bundle_sheet, name="bundle_sheet"),
     path("goi-du-lieu/viec/<str:token>/<int:number>/phieu.pdf", bundle_views.bundle_sheet_pdf, name="bundle_sheet_pdf"),
+    path("cong-van/<uuid:dispatch_uuid>/ho-so-kiem-chung.zip", evidence_views.dispatch_evidence, name="dispatch_evidence"),
+    path("cong-van/<uuid:dispatch_uuid>/gui-lai/", evidence_views.dispatch_again, name="dispatch_again"),
+    path("gui-lai/", evidence_views.again_list, name="again_list"),
+    path("ho-so-kiem-chung/", evidence_views.evidence_form, name="evidence_form"),
+    path("ho-so-kiem-chung/tai-ve.zip", evidence_views.evidence_pair, name="evidence_pair"),
     path("so-cong-van-di/", views.register_out, name="register_out"),
     path("so-cong-van-den/", views.register_in, name="register_in"),
     path("ban-thao/", views.draft_list, name="draft_list"),

@@ -218,6 +218,8 @@ def register_out(request: HttpRequest) -> HttpResponseBase:
         header = [_("Number"), _("Notation"), _("Sent"), _("Subject"), _("Urgency"), _("Recipients"), _("State")]
         return csv_response(f"so-di-{own.key}-{filters.year}.csv", header, _out_rows(found.iterator(chunk_size=500)))
     context["page"] = Paginator(found, 50).get_page(request.GET.get("page"))
+    if own.pk == request.seat.organisation_id:  # type: ignore[attr-defined]
+        context["again"] = queries.papers_to_send_again(request.seat)  # type: ignore[attr-defined]
     return render_page(request, "exchange/register_out.html", "rows", context)
 
 
