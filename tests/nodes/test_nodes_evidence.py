@@ -5,11 +5,14 @@ import json
 import shutil
 import subprocess
 import sys
+import uuid
 import zipfile
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 
 from hiepdong.documents.services import keep_file, path_of
 from hiepdong.exchange import checkpoints, evidence, links, services
@@ -17,7 +20,8 @@ from hiepdong.exchange.models import Addressee, Dispatch
 from hiepdong.journal.services import seal_entries
 from hiepdong.kernel.errors import NotFound
 from hiepdong_verify import verify
-from support.nodes import Node, link
+from support.make import notice, organisation
+from support.nodes import Clock, Node, link
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).resolve().parents[2]
@@ -242,3 +246,48 @@ def test_a_rotated_key_and_its_statement_go_with_what_it_signed(nodes, tmp_path)
         told = by_python(path, tmp_path)
         assert (told["verdict"], made.dispatches) == ("good", 2), told["findings"]
         assert "key_added" in codes(told)
+
+
+def test_the_command_writes_the_file_and_says_what_is_not_in_it(nodes, tmp_path):
+    guard, local = nodes
+    sent = guard.send(STATION, [DISTRICT], "Một")
+    guard.round(local)
+    out = io.StringIO()
+    with local:
+        call_command("evidence", "dispatch", sent, "--out", str(tmp_path / "a.zip"), "--json", stdout=out)
+        period = ["--from", "2020-03-01", "--to", "2020-03-31"]
+        call_command("evidence", "pair", STATION, DISTRICT, *period, "--out", str(tmp_path / "b.zip"), stdout=io.StringIO())
+        with pytest.raises(CommandError):
+            call_command("evidence", "dispatch", str(uuid.uuid4()), "--out", str(tmp_path / "c.zip"), stdout=io.StringIO())
+    assert json.loads(out.getvalue())["missing"] == []
+    assert verify.check([tmp_path / "a.zip"]).verdict == verify.check([tmp_path / "b.zip"]).verdict == "good"
+    assert sorted(p.name for p in tmp_path.glob("*.zip")) == ["a.zip", "b.zip"]
+    assert not list(tmp_path.glob(".evidence-*"))
+
+
+def test_a_backdated_world_as_the_demo_loads_it_verifies(tmp_path):
+    """Papers of 2020 entered years later: keys begin no later than what they sign, so dispatch, receipt and folder are good."""
+    later = Clock(datetime.fromisoformat("2026-11-24T03:00:00+00:00"))
+    node = Node("demo", tmp_path, clock=later)
+    with node:
+        station = organisation(STATION, "border_station", "Đồn Biên phòng Mỹ Lý", notation="ĐBP")
+        district = organisation(DISTRICT, "party_district", "Huyện ủy Kỳ Sơn", notation="HU")
+        day = datetime.fromisoformat("2020-03-16T03:00:00+00:00")
+        items = [
+            notice(station, [district], f"Số {n}", sent_at=day + timedelta(days=n), acknowledged_at=day + timedelta(days=n + 1))
+            for n in range(3)
+        ]
+        sent = services.send_many(items=items, actor=None, at=later())
+        seal_entries(at=later())
+        uuids = [d.uuid for d in sent]
+        (tmp_path / "one.jws").write_bytes(bytes(Dispatch.objects.get(uuid=uuids[0]).signed))
+        (tmp_path / "receipt.jws").write_bytes(bytes(sent[0].addressees.get().receipts.get(code="acknowledged").signed))
+    for make in (lambda: case(node, uuids[0], tmp_path)[1], lambda: pair(node, tmp_path, DISTRICT)[1]):
+        path = make()
+        told = by_python(path, tmp_path)
+        assert told["verdict"] == "good", told["findings"]
+    with zipfile.ZipFile(path) as archive:
+        name = next(n for n in archive.namelist() if n.endswith("/keys.json"))
+        (tmp_path / "keys.json").write_bytes(archive.read(name))
+    alone = verify.check([tmp_path / "one.jws", tmp_path / "receipt.jws"], keys=[tmp_path / "keys.json"])
+    assert alone.verdict == "good"
