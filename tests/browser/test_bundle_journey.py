@@ -1,6 +1,7 @@
 """A bundle from end to end in a real browser: made, downloaded, refused where it was made, looked into where it belongs."""
 
 import pytest
+import zxingcpp
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -8,6 +9,7 @@ from hiepdong.exchange import bundles, links
 from hiepdong.exchange.models import Arrival, Peer
 from support.make import seat, unit
 from support.nodes import Clock, Node
+from support.pictures import grey_of
 
 
 @pytest.fixture
@@ -57,10 +59,14 @@ def test_a_bundle_is_made_and_downloaded_and_the_node_that_made_it_refuses_it_in
         assert "".join(made) == seen.digest
     page.get_by_role("link", name="Phiếu gửi để in").click()
     assert shown_groups(page) == made
+    width, height, grey = grey_of(page.locator(".hd-sheet-code svg").screenshot())
+    (found,) = zxingcpp.read_barcodes(memoryview(grey).cast("B", shape=[height, width]))
+    assert found.text == f"sha256:{''.join(made)}"
     page.goto("/goi-du-lieu/")
     page.set_input_files("[name=bundle]", stick)
     page.get_by_role("button", name="Xem trước").click()
     expect(page.get_by_role("heading", name="Từ chối: không nhận gì từ gói")).to_be_visible()
+    expect(page.get_by_text("Gói do chính nút này lập, gửi Nút huyện xa.")).to_be_visible()
     assert not Arrival.objects.exists()
 
 

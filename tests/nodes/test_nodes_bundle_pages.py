@@ -107,7 +107,7 @@ def test_a_bundle_is_made_downloaded_looked_into_and_taken_in_and_a_second_look_
         page = local.get(taken.headers["Location"], follow=True)
         assert Dispatch.objects.count() == Receipt.objects.count() == 2
         assert page.resolver_match.view_name == "exchange:bundle_detail"
-        assert not [p for p in (local.node.folder / "data" / "bundles").rglob("file")]
+        assert not list((local.node.folder / "data" / "bundles").rglob("file"))
         again = local.get(local.upload(data, do="import"), follow=True).content.decode()
         assert groups(again) == groups(made)
         assert Bundle.objects.count() == 1
@@ -141,8 +141,9 @@ def test_the_node_that_made_a_bundle_refuses_it_with_the_reason_and_keeps_nothin
         address = guard.upload(data, name="goi.zip")
         page = guard.get(address)
         assert page.status_code == 200
-        assert bundles.BundleOfNobody.code in page.content.decode()
-        assert not [p for p in (guard.node.folder / "data" / "bundles").rglob("file")]
+        assert bundles.BundleOfHere.code in page.content.decode()
+        assert "dia-phuong" in page.content.decode()
+        assert not list((guard.node.folder / "data" / "bundles").rglob("file"))
         assert not Bundle.objects.filter(outgoing=False).exists()
         assert guard.post(f"{address}nhap/").status_code == 404
         guard.post(f"{address}bo/")

@@ -54,6 +54,22 @@ class BundleForAnother(DomainError):
     hint = gettext_noop("Nothing of it was taken. Carry it to the node that it names.")
 
 
+class BundleOfHere(BundleOfNobody):
+    """The bundle was written by this very node."""
+
+    code = "exchange.bundle_of_here"
+    message = gettext_noop("The bundle was made by this node itself, for %(peer)s.")
+    hint = gettext_noop("Nothing of it was taken. Carry it to that node; from there another file comes back.")
+
+
+class BundleLocked(signing.NotOpened):
+    """The bundle is encrypted to another node."""
+
+    code = "exchange.bundle_locked"
+    message = gettext_noop("The bundle is encrypted, and not to this node; or its beginning was damaged.")
+    hint = gettext_noop("Nothing of it was taken. Compare the receiving node and the check number with the cover sheet.")
+
+
 class NothingToCarry(DomainError):
     """There is nothing that the other node has not confirmed."""
 
@@ -326,13 +342,16 @@ def _plain(path: Path) -> Iterator[tuple[Path, bool]]:
     node = links.this_node()
     with _working_folder() as work:
         opened = work / "bundle.zip"
-        bundle_file.decrypt_bundle(
-            path,
-            opened,
-            recipient=node.age_recipient,
-            identity_sealed=node.age_identity_encrypted,
-            secret=settings.SECRET_KEY,
-        )
+        try:
+            bundle_file.decrypt_bundle(
+                path,
+                opened,
+                recipient=node.age_recipient,
+                identity_sealed=node.age_identity_encrypted,
+                secret=settings.SECRET_KEY,
+            )
+        except signing.NotOpened as error:
+            raise BundleLocked from error
         yield opened, True
 
 
@@ -349,6 +368,13 @@ def _verified(document: bytes) -> Mapping[str, Any]:
     if peer.state != Peer.State.LINKED:
         raise intake.NotLinked(name=peer.name)
     return claims
+
+
+def _refuse_own(digest: str) -> None:
+    """Raise `BundleOfHere` if this node has written the file; else people would only hear that it cannot be opened."""
+    own = Bundle.objects.filter(digest=digest, outgoing=True).select_related("peer").first()
+    if own is not None:
+        raise BundleOfHere(peer=own.peer.name, to=str(own.peer.node_id))
 
 
 def _named_to(document: bytes) -> str:
@@ -375,8 +401,10 @@ def inspect(*, path: Path, progress: Progress = lambda what, done, of: None) -> 
     """Check a bundle whole and say what is in it; nothing is taken.
 
     Raises:
-        BundleRefused and its kinds, BundleOfNobody, BundleForAnother, NotOpened, SealBroken.
+        BundleRefused and its kinds, BundleOfNobody, BundleForAnother, BundleLocked, SealBroken.
     """
+    digest = bundle_file.digest_of_file(path)
+    _refuse_own(digest)
     with (
         _plain(path) as (plain, encrypted),
         _checked(plain, progress) as bundle,
@@ -390,7 +418,7 @@ def inspect(*, path: Path, progress: Progress = lambda what, done, of: None) -> 
         return Seen(
             peer,
             bundle.statement,
-            bundle_file.digest_of_file(path),
+            digest,
             path.stat().st_size,
             dict(kinds),
             here,
@@ -423,10 +451,11 @@ def take(
     `name` is what people call the file, when `path` is only where an upload was put.
 
     Raises:
-        BundleRefused and its kinds, BundleOfNobody, BundleForAnother, NotLinked, NotOpened, SealBroken: nothing was taken.
+        BundleRefused and its kinds, BundleOfNobody, BundleForAnother, NotLinked, BundleLocked, SealBroken: nothing was taken.
     """
     _manages(actor)
     digest, size = bundle_file.digest_of_file(path), path.stat().st_size
+    _refuse_own(digest)
     with (
         _plain(path) as (plain, _),
         _checked(plain, progress) as bundle,
