@@ -111,7 +111,7 @@ def walk(schema: Any, *, under: str) -> int:
     return walked
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)  # a request that ends closes what is left open of a transaction
 def test_what_is_described_for_own_systems_holds_whatever_is_asked(small_world):
     small_world.duties()
     send(small_world.signer, [small_world.district], "Báo cáo")
@@ -137,7 +137,8 @@ PLACES = st.sampled_from(
     [
         *("exchange/hello", "exchange/items", "exchange/held", "exchange/echo", "exchange/files/" + "0" * 64),
         *("seat", "duties", "duties/a/b", "dispatches/out", "dispatches/in", "drafts", "openapi.json", "", "x"),
-        "dispatches/00000000-0000-4000-8000-000000000000/acknowledge",
+        *(f"dispatches/00000000-0000-4000-8000-000000000000{rest}" for rest in ("", "/signed", "/acknowledge")),
+        "dispatches/00000000-0000-4000-8000-000000000000/attachments/" + "0" * 64,
     ]
 )
 KINDS = st.sampled_from(
