@@ -1307,7 +1307,8 @@ class Checker:
         kid, public = read_jwk(p["jwk"])
         if kid != p["kid"]:
             raise Refused("key_kid", kid=p["kid"], found=kid)
-        if own and p["replaces"] != signer.kid:
+        itself = not p["owner"] and kid == signer.kid  # a node's new key after a loss: known only if the reader compared it
+        if own and p["replaces"] != signer.kid and not itself:
             raise Refused("key_statement_signer", found=f"replaces {p['replaces'] or '∅'}")
         if not own and kid not in self.ring.keys:
             self.say(MISSING, document, "key_recovery", kid=kid, owner=owner)
@@ -1354,7 +1355,8 @@ class Checker:
 
     def check_time(self, document: Document, key: Key) -> None:
         at = document.moment
-        if at and key.valid_until and at > key.valid_until:
+        carries = document.kind in {"bundle", "request"}  # proves nothing by itself: a node's earlier key may go on signing it
+        if at and key.valid_until and at > key.valid_until and not carries:
             raise Refused("key_expired", at=at, kid=key.kid, until=key.valid_until)
         if at and key.valid_from and at < key.valid_from:
             raise Refused("key_early", at=at, kid=key.kid, valid_from=key.valid_from)
@@ -1582,6 +1584,7 @@ class Checker:
     def check_journal(self) -> None:
         """§10: checkpoints of one node agree, witnesses fit, and what a witnessed seal covers is remembered."""
         self.covered: dict[str, str] = {}
+        self.walked: dict[str, str] = {}  # digest of a seal: the earliest witness of it
         by_node: dict[str, dict[int, Document]] = {}
         for c in sorted(self.some("checkpoint"), key=lambda c: (c.payload["seal"], c.digest)):
             p = c.payload
@@ -1595,7 +1598,7 @@ class Checker:
                     facts = {"entries": c.payload["entries"], "before": before.payload["entries"]}
                     self.say(FALSE, c, "checkpoint_back", node=node, seal=n, **facts)
                 before = c
-        for w in self.some("witness"):
+        for w in sorted(self.some("witness"), key=lambda w: (w.moment, w.digest)):
             p = w.payload
             held = self.by_digest.get(p["checkpoint"])
             if p["node"] == p["of"]:
@@ -1615,7 +1618,8 @@ class Checker:
 
     def cover(self, checkpoint: Document, at: str) -> None:
         digest, n = checkpoint.payload["digest"], checkpoint.payload["seal"]
-        while digest:
+        while digest and not self.walked.get(digest, "~") <= at:  # from there on an earlier witness covers all of it
+            self.walked[digest] = at
             seal = self.set.seals.get(digest)
             if seal is None:
                 if self.set.seals:

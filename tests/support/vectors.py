@@ -568,6 +568,20 @@ def _keys(v: Vectors, d1: bytes) -> None:
     v.one("rotation-without-continuity", "false", "key_statement_signer", alone, signing=True)
     recovered = signed(statement("add", "station-new", replaces=kid("station")), "node-a")
     v.add("rotation-by-the-node", "missing", "key_recovery", (".jws", by_new), ("key.jws", recovered))
+    own = statement("add", "node-z", owner="", replaces=kid("node-a"))
+    by_new_node = signed(hop(d1, node=NODE_A), "node-z")
+    v.add(
+        "node-rotation-good", "good", "key_added",
+        (".jws", d1), ("key.jws", signed(own, "node-a")), ("hop.jws", by_new_node),
+    )  # fmt: skip
+    v.add(
+        "node-rotation-ends-the-old-key", "false", "key_expired",
+        (".jws", d1), ("key.jws", signed(own, "node-a")), ("hop.jws", signed(hop(d1, node=NODE_A), "node-a")),
+    )  # fmt: skip
+    v.add(
+        "node-recovery-not-compared", "missing", "key_unknown",
+        (".jws", d1), ("key.jws", signed(own, "node-z")), ("hop.jws", by_new_node),
+    )  # fmt: skip
     taken = signed(statement("add", "commune", replaces=kid("station")), "station")
     v.one("rotation-to-a-key-of-another", "false", "key_two_owners", taken, signing=True)
     misnamed = signed(statement("add", "station-new", kid=kid("nobody"), replaces=kid("station")), "station")
