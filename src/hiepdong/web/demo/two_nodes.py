@@ -19,6 +19,7 @@ from hiepdong.duties.models import Duty
 from hiepdong.exchange import bundles, intake, links, outbox, services, signing
 from hiepdong.exchange.common import common_holdings
 from hiepdong.exchange.domain.links import Item, read_item
+from hiepdong.exchange.keys import ensure_key
 from hiepdong.exchange.models import Addressee, JointDocument, Peer
 from hiepdong.organisations import services as organisations
 from hiepdong.organisations.models import Organisation
@@ -67,6 +68,8 @@ def prepare(side: str, folder: Path, address: str, *, at: datetime) -> str:
     links.found_node(
         name=name, speaker=next(o for o in bodies if o.key == speaker), at_home=ours, address=address, actor=None, at=FIRST
     )
+    for body in ours:  # a key is not younger than the papers of the demo, and does not expire while it is shown
+        ensure_key(organisation=body, actor=None, at=at, since=FIRST)
     _people(side, {o.key: o for o in ours})
     (folder / f"{side}.invitation").write_bytes(links.make_invitation(actor=None, at=FIRST))
     return f"{name}: {len(ours)} cơ quan"
