@@ -291,3 +291,25 @@ def test_a_backdated_world_as_the_demo_loads_it_verifies(tmp_path):
         (tmp_path / "keys.json").write_bytes(archive.read(name))
     alone = verify.check([tmp_path / "one.jws", tmp_path / "receipt.jws"], keys=[tmp_path / "keys.json"])
     assert alone.verdict == "good"
+
+
+def test_what_a_node_signed_with_its_key_before_stays_good_in_a_folder(nodes, tmp_path):
+    guard, local = nodes
+    first = guard.send(STATION, [DISTRICT], "Trước khi nút đổi khóa")
+    guard.round(local)
+    sealed(guard, local)
+    for node, other in ((guard, local), (local, guard)):
+        with node:
+            links.rotate_node_key(actor=None, at=node.clock())
+        node.round(other)
+    with guard:
+        wide = Dispatch.objects.get(uuid=first)
+    guard.send(STATION, [DISTRICT], "Sau khi nút đổi khóa", replaces=wide)
+    guard.round(local)
+    sealed(guard, local)
+    _made, path = case(guard, first, tmp_path)
+    told = by_python(path, tmp_path)
+    assert told["verdict"] == "good", told["findings"]
+    assert codes(told).count("witnessed") >= 2
+    assert codes(told).count("key_added") == 2
+    assert by_javascript(path) == "good"

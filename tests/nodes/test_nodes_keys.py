@@ -1,10 +1,14 @@
 """Keys while papers are under way: renewed, expired, compromised; keys of organisations and of the nodes themselves."""
 
+import io
+import json
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 
 from hiepdong.exchange import (
+    bundles,
     checkpoints,
     intake,
     key_tending,
@@ -238,3 +242,32 @@ def test_a_statement_about_the_key_of_another_node_is_refused(nodes):
         assert LinkIncident.objects.filter(code="exchange.foreign_key").count() == 1
     with guard:
         assert Parcel.objects.filter(kind="key").count() == 1
+
+
+def test_the_node_key_is_renewed_and_revoked_by_a_command_that_reads_the_fingerprint_out(nodes):
+    guard, _local = nodes
+    out = io.StringIO()
+    with guard:
+        call_command("node", "renew-key", "--json", stdout=out)
+        kid = json.loads(out.getvalue())["renewed"]
+        assert NodeKey.objects.get(kid=kid).private_encrypted
+        call_command("node", "revoke-key", "--reason", "Mất máy", stdout=(told := io.StringIO()))
+        assert NodeKey.objects.get(kid=kid).revoked_at is not None
+        new = NodeKey.objects.get(peer=None, revoked_at=None, valid_until=None)
+    assert new.kid in "".join(told.getvalue().split())
+
+
+def test_a_bundle_made_under_the_node_key_before_is_taken_after_the_rotation(nodes, tmp_path):
+    guard, local = nodes
+    guard.send(STATION, [DISTRICT], "Trong gói")
+    peer = guard.peer(local)
+    with guard:
+        first = bundles.export(peer_id=peer.pk, folder=tmp_path, encrypt=True, actor=None, at=guard.clock())
+        links.rotate_node_key(actor=None, at=guard.clock())
+        (tmp_path / "2").mkdir()
+        later = bundles.export(peer_id=peer.pk, folder=tmp_path / "2", encrypt=True, actor=None, at=guard.clock())
+    with local:
+        for written in (*later, *first):
+            bundles.take(path=written.path, actor=None, at=local.clock())
+    assert subjects(local) == {"Trong gói"}
+    assert unsettled(local) == []

@@ -1,4 +1,4 @@
-"""hiepdong node found|show|set|take|release|pin: who this node is, and which organisations live here."""
+"""hiepdong node found|show|set|take|release|pin|renew-key|revoke-key: who this node is, and which organisations live here."""
 
 import hashlib
 import json
@@ -11,12 +11,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from hiepdong.exchange import link_queries, links
+from hiepdong.exchange import directory, link_queries, links
+from hiepdong.exchange.domain.dispatch import ReasonMissing
+from hiepdong.exchange.domain.link_health import grouped
 from hiepdong.exchange.templatetags.links import trust_name
 from hiepdong.kernel.errors import NotFound
 from hiepdong.organisations import queries as organisations
 from hiepdong.organisations.models import Organisation
 from hiepdong.shell.commands import PlainCommand, bytes_of
+from hiepdong.shell.templatetags.hiepdong import day
 
 
 def body(key: str) -> Organisation:
@@ -45,7 +48,7 @@ class Command(PlainCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True, metavar="found | show | set | take | release | pin")
+        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
         founding = actions.add_parser(
             "found", help="give this node its identity, once: a name, keys, the organisations at home"
         )
@@ -70,7 +73,12 @@ class Command(PlainCommand):
             "--certificate", action="append", default=[], type=Path, metavar="FILE", help="PEM file; repeat it"
         )
         pinning.add_argument("--sha256", action="append", default=[], metavar="HEX", help="SHA-256 of the DER form; repeat it")
-        for each in (founding, showing, setting, taking, releasing, pinning):
+        renewing = actions.add_parser("renew-key", help="give the node a new key of its own; the one before signs for it")
+        revoking = actions.add_parser(
+            "revoke-key", help="revoke the node's key, which fell into wrong hands, and make a new one"
+        )
+        revoking.add_argument("--reason", required=True, help="why; linked nodes see it")
+        for each in (founding, showing, setting, taking, releasing, pinning, renewing, revoking):
             each.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def _bodies(self, parser: Any) -> None:
@@ -79,7 +87,7 @@ class Command(PlainCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with override("vi"):
-            done = getattr(self, f"_{options['action']}")(options)
+            done = getattr(self, f"_{options['action'].replace('-', '_')}")(options)
             if options["json"]:
                 self.stdout.write(json.dumps(done, ensure_ascii=False, default=str))
                 return
@@ -116,6 +124,9 @@ class Command(PlainCommand):
             "state": node.state,
             "keys": [k.kid for k in link_queries.node_keys(peer_id=None, at=now) if k.revoked_at is None],
             "journal": str(trust.state),
+            "journal_witnessed_at": trust.witnessed_at.isoformat() if trust.witnessed_at else None,
+            "journal_unwitnessed_since": trust.oldest_at.isoformat() if trust.oldest_at else None,
+            "since": day(trust.oldest_at) if trust.oldest_at else "",
             "organisations": [{"key": o.key, "name": o.name} for o in link_queries.residents(None)],
         }
 
@@ -123,7 +134,9 @@ class Command(PlainCommand):
         if options["name"] is None and options["address"] is None and options["speaker"] is None:
             raise CommandError(_("Give --name, --address or --speaker."), returncode=2)
         speaker = body(options["speaker"]) if options["speaker"] else None
-        links.set_node(name=options["name"], address=options["address"], speaker=speaker, actor=None, at=timezone.now())
+        now, before = timezone.now(), links.this_node().speaker
+        links.set_node(name=options["name"], address=options["address"], speaker=speaker, actor=None, at=now)
+        directory.announce(actor=None, at=now, spoken_by=before)
         return self._show(options)
 
     def _take(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -132,6 +145,7 @@ class Command(PlainCommand):
             raise CommandError(_("Give --organisation or --under."), returncode=2)
         for organisation in named:
             links.take_home(organisation=organisation, actor=None, at=timezone.now())
+        directory.announce(actor=None, at=timezone.now())
         return self._show(options)
 
     def _release(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +159,20 @@ class Command(PlainCommand):
         peer = links.pin_certificates(peer_id=peer.pk, digests=digests, actor=None, at=timezone.now())
         return {"peer": peer.pk, "name": peer.name, "tls": peer.tls}
 
+    def _renew_key(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"renewed": links.rotate_node_key(actor=None, at=timezone.now()).kid}
+
+    def _revoke_key(self, options: dict[str, Any]) -> dict[str, Any]:
+        if not options["reason"].strip():
+            raise ReasonMissing
+        return {"recovered": links.revoke_node_key(reason=options["reason"], actor=None, at=timezone.now()).kid}
+
     def _told(self, done: dict[str, Any]) -> list[str]:
+        if "renewed" in done:
+            return [_("This node signs with %(kid)s now; linked nodes learn it by themselves.") % {"kid": done["renewed"]}]
+        if "recovered" in done:
+            kid = grouped(done["recovered"])
+            return [_("Revoked. Read the new fingerprint out to every linked node's administrator: %(kid)s") % {"kid": kid}]
         if "tls" in done:
             if not done["tls"]:
                 return [_("%(name)s: no certificate is pinned; one of a trusted authority is needed.") % done]
@@ -156,5 +183,7 @@ class Command(PlainCommand):
         )
         lines.append(_("key: %(keys)s") % {"keys": ", ".join(done["keys"])})
         lines.append(_("time of the journal: %(state)s") % {"state": trust_name(done["journal"])})
+        if done["journal"] == "beyond_grace":
+            lines.append(_("! nobody outside this node vouches for what it wrote down since %(day)s") % {"day": done["since"]})
         lines.append(_("%(count)s organisations live here:") % {"count": len(done["organisations"])})
         return lines + [f"  {o['key']}  {o['name']}" for o in done["organisations"]]
