@@ -10,6 +10,7 @@ from django.db.models import F, Q
 
 from hiepdong.documents.models import File
 from hiepdong.documents.services import is_on_disk, path_of
+from hiepdong.journal.queries import entries_about
 from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, NotFound
 
@@ -18,7 +19,7 @@ from .domain.classified import ClassifiedContent
 from .domain.envelope import DIGEST
 from .domain.links import InvalidItem, pause_after, read_item
 from .models import Node, Peer
-from .transport import PeerRefused, Transport, Unreachable
+from .transport import PeerRefused, Transport
 
 AT_ONCE = 200  # items in one request
 MOST_FILES_A_ROUND = 200
@@ -229,9 +230,10 @@ def _offer(peer_id: int, transport: Transport, wanted: set[str], done: Round) ->
         done.files_out += have >= file.size
 
 
-def note_silence(*, peer: Peer, at: datetime) -> None:
-    """Write down that a peer was not heard for long; the caller judges how long that is."""
+def note_silence(*, peer: Peer, at: datetime) -> bool:
+    """Write down that a peer was not heard for long, once for each silence; the caller judges how long that is."""
+    last = entries_about(peer).filter(code="exchange.peer.silent").order_by("-id").values_list("at", flat=True).first()
+    if last is not None and last > (peer.heard_at or peer.linked_at or last):
+        return False
     record("exchange.peer.silent", subject=peer, actor=None, at=at, name=peer.name)
-
-
-__all__ = ["Round", "Unreachable", "due_peers", "note_silence", "run"]
+    return True

@@ -582,7 +582,24 @@ def take_directory(*, peer: Peer, directory: Mapping[str, Any], at: datetime) ->
             },
         )
         words.append(f"key:{kid}")
+    _take_particulars(peer, directory)
     return words
+
+
+def _take_particulars(peer: Peer, directory: Mapping[str, Any]) -> None:
+    """Take over where a peer is reached and who speaks for it, as far as its directory says so.
+
+    Pins are not taken so: who could sign for one body of the node would else choose the certificate of its line.
+    """
+    address, age, speaker = (directory.get(k) for k in ("address", "age", "speaker"))
+    if isinstance(address, str) and address != peer.address:
+        _check_address(address)
+        peer.address, peer.next_try_at = address, None
+    if isinstance(age, str) and age.startswith("age1") and len(age) <= 100:
+        peer.age_recipient = age
+    if isinstance(speaker, str) and speaker:
+        peer.speaker = Organisation.objects.filter(key=speaker, residence__peer=peer).first() or peer.speaker
+    peer.save(update_fields=["address", "age_recipient", "speaker", "next_try_at"])
 
 
 def _toml_of(bodies: Iterable[Mapping[str, Any]]) -> bytes:

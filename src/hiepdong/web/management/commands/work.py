@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from hiepdong.duties import services as duties
-from hiepdong.exchange import bundle_desk, bundles, checkpoints, courier, key_tending, statements
+from hiepdong.exchange import bundle_desk, bundles, checkpoints, courier, key_tending, link_queries, statements
 from hiepdong.exchange.http_line import HttpLine
 from hiepdong.journal import services as journal
 from hiepdong.kernel.errors import DomainError
@@ -84,6 +84,8 @@ class Command(PlainCommand):
                 services.react(at=timezone.now(), limit=10_000)
             except (DomainError, DatabaseError) as error:
                 reasons.append(f"{peer.name}: {told(error)}")
+        for peer in link_queries.quiet_peers(at=timezone.now()):
+            courier.note_silence(peer=peer, at=timezone.now())
         return rounds
 
     def _rest(self) -> None:
