@@ -21,6 +21,7 @@ EARLIEST, LATEST = datetime(1945, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo
 LONGEST_INDEXED = 200_000  # characters of a paper in the word index; PostgreSQL takes a megabyte of words
 EMPTY = hashlib.sha256().hexdigest()  # of a file without a byte: nobody needs to bring it
 OUT, SERVICE = "out", "service"  # registers: papers that people write; what nodes tell each other
+EMPTY = hashlib.sha256(b"").hexdigest()
 _HEX = set("0123456789abcdef")
 
 
@@ -170,6 +171,8 @@ def attach(dispatches: Sequence[Dispatch], contents: Sequence[Content], *, at: d
     named = {str(a["digest"]): a for c in contents for a in c.attachments}
     if not named:
         return
+    if EMPTY in named:  # there is no piece of it to wait for
+        keep_file(data=b"", name=nfc(str(named[EMPTY]["name"])), media_type=str(named[EMPTY]["media_type"]), at=at)
     known = {f.digest: f for f in File.objects.filter(digest__in=named)}
     fresh = [
         File(
