@@ -404,11 +404,12 @@ class _Work:
             ("exchange.NodeKey", list(NodeKey.objects.filter(self._own_and_peers()).values_list("pk", flat=True))),
         ):
             for entry in journal.facts_about(kind=kind, pks=pks):
-                digests += [d for d in entry.get("statements", []) if isinstance(d, str)]
+                listed = entry.get("statements")
+                digests += [d for d in listed if isinstance(d, str)] if isinstance(listed, list) else []
         found: dict[str, bytes] = {}
         for rows in (Parcel.objects.filter(digest__in=digests), Arrival.objects.filter(digest__in=digests)):
             for digest, document in rows.exclude(document=None).values_list("digest", "document"):
-                found[digest] = bytes(document)
+                found[digest] = bytes(document or b"")
         return [found[d] for d in dict.fromkeys(digests) if d in found], keys
 
     def _own_and_peers(self) -> Q:
@@ -428,8 +429,8 @@ class _Work:
             home = homes.get(key.organisation_id)
             node = self.node_id if key.private_encrypted else peers.get(home or 0, self.node_id)
             yield _row(key.organisation.key, node, key)
-        for key in NodeKey.objects.filter(self._own_and_peers()).order_by("id"):
-            yield _row("", peers.get(key.peer_id or 0, self.node_id), key)
+        for own in NodeKey.objects.filter(self._own_and_peers()).order_by("id"):
+            yield _row("", peers.get(own.peer_id or 0, self.node_id), own)
 
 
 def _readable_hops(hops: Iterable[object]) -> Iterator[bytes]:
