@@ -803,7 +803,7 @@ def revoke_node_key(*, reason: str, actor: Seat | None, at: datetime) -> NodeKey
     # First the new one: with the revocation the others stop listening to the old one.
     outbox.enqueue_everywhere(kind=ItemKind.KEY, document=introduced, at=at, subject=new.kid)
     outbox.enqueue_everywhere(kind=ItemKind.KEY, document=revoked, at=at)
-    facts = {"old": old.kid, "new": new.kid, "reason": why}
+    facts: dict[str, Any] = {"old": old.kid, "new": new.kid, "reason": why}
     facts |= {"statements": [signing.digest_of(introduced), signing.digest_of(revoked)]}
     record("exchange.node_key.revoked", subject=old, actor=actor, at=at, name=node.name, facts=facts)
     return new
