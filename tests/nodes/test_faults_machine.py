@@ -341,13 +341,13 @@ class RelayMachine(Machine):
 
 def profile(examples, steps):
     return settings(
-        max_examples=examples * (40 if LONG else 1),
+        max_examples=examples * (15 if LONG else 1),
         stateful_step_count=steps * (2 if LONG else 1),
         deadline=None,
         derandomize=not LONG,
         database=None,
         suppress_health_check=list(HealthCheck),
-        phases=(Phase.generate, Phase.shrink) if LONG else (Phase.generate,),
+        phases=(Phase.generate,),  # what fails is printed as it ran; to shorten it takes minutes
     )
 
 

@@ -191,8 +191,9 @@ class _Back:
             with transaction.atomic():
                 self._judge(item, parcel)
                 if known is not None:
-                    facts = {"position": item.position, "here": known.digest, "there": item.digest}
-                    links.note_incident(peer=self.peer, code="exchange.position_reused", facts=facts, at=self.at)
+                    if known.kind == ItemKind.DISPATCH:  # what this node answered by itself meanwhile only moves on
+                        facts = {"position": item.position, "here": known.digest, "there": item.digest}
+                        links.note_incident(peer=self.peer, code="exchange.position_reused", facts=facts, at=self.at)
                     known.position += PARKED
                     known.save(update_fields=["position"])
                 parcel.save()

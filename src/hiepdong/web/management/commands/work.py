@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from hiepdong.duties import services as duties
-from hiepdong.exchange import bundle_desk, bundles, checkpoints, courier, key_tending, link_queries, statements
+from hiepdong.exchange import bundle_desk, bundles, checkpoints, courier, intake, key_tending, link_queries, statements
 from hiepdong.exchange.http_line import HttpLine
 from hiepdong.journal import services as journal
 from hiepdong.kernel.errors import DomainError
@@ -138,7 +138,8 @@ class Command(PlainCommand):
         """Do once a day what keeps the database quick, and see to keys that expire; what fails is tried tomorrow."""
         try:
             services.update_statistics()
-        except DatabaseError as error:
+            intake.judge_anew(at=now)  # what waited for this version of the program, if it is a newer one
+        except (DomainError, DatabaseError) as error:
             reasons.append(told(error))
         try:
             key_tending.tend_keys(at=now, renew_days=settings.HIEPDONG_KEY_ROTATE_DAYS)
