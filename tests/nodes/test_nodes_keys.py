@@ -271,3 +271,18 @@ def test_a_bundle_made_under_the_node_key_before_is_taken_after_the_rotation(nod
             bundles.take(path=written.path, actor=None, at=local.clock())
     assert subjects(local) == {"Trong gói"}
     assert unsettled(local) == []
+
+
+def test_in_a_bundle_too_a_revocation_goes_before_what_waits_under_the_key(nodes, tmp_path):
+    guard, local = nodes
+    guard.send(STATION, [DISTRICT], "Còn nằm trong hàng")
+    peer = guard.peer(local)
+    with guard:
+        bad = SigningKey.objects.get(organisation__key=STATION)
+        links.revoke_key(kid=bad.kid, reason="Máy bị mất", actor=None, at=guard.clock())
+        out = bundles.export(peer_id=peer.pk, folder=tmp_path, encrypt=True, actor=None, at=guard.clock())
+    with local:
+        for written in out:
+            bundles.take(path=written.path, actor=None, at=local.clock())
+    assert ("refused", "exchange.key_revoked") in unsettled(local)
+    assert subjects(local) == set()
