@@ -13,6 +13,7 @@ from hiepdong.documents.services import is_on_disk, path_of
 from hiepdong.journal.queries import entries_about
 from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, NotFound
+from hiepdong.shell.commands import told
 
 from . import answering, files, intake, links, outbox, recovery
 from .domain.classified import ClassifiedContent
@@ -71,10 +72,12 @@ def _failed(peer_id: int, error: DomainError, at: datetime) -> None:
     peer = links.peer_for(peer_id)
     failures = peer.failures + 1
     pause = pause_after(failures, random.random())  # noqa: S311 - spreads tries, protects nothing
-    told = getattr(error, "retry_after_s", None)
-    if told:
-        pause = max(pause, type(pause)(seconds=min(told, 3600)))
-    Peer.objects.filter(pk=peer_id).update(failures=failures, next_try_at=at + pause, last_error=f"{error.code}: {error}"[:300])
+    asked = getattr(error, "retry_after_s", None)
+    if asked:
+        pause = max(pause, type(pause)(seconds=min(asked, 3600)))
+    Peer.objects.filter(pk=peer_id).update(
+        failures=failures, next_try_at=at + pause, last_error=f"{error.code}: {told(error)}"[:300]
+    )
 
 
 def _round(peer_id: int, transport: Transport, clock: Callable[[], datetime], done: Round) -> None:
