@@ -54,6 +54,7 @@ def desk(request: HttpRequest) -> HttpResponse:
         "drafts": exchange.drafts_for(seat)[:8],
         "to_sign": list({t["address"]: t for t in map(_to_sign, joint.waiting_for_signature(seat, limit=8))}.values()),
         "own": duties.own_record(seat, at),
+        "again": exchange.papers_to_send_again(seat),
         "leads": len(accounts.visible_organisation_ids(seat)) > 1,  # a leader reads first, a station works first
     }
     instrument = next(iter(regulations.instruments_for(seat, on=timezone.localdate(at))), None)
