@@ -7,7 +7,7 @@ import pytest
 from hiepdong.exchange import bundles, services
 from hiepdong.exchange.models import Arrival, Bundle, Dispatch, LinkIncident, Peer, Receipt
 from hiepdong.web.services import react
-from support.nodes import two_nodes
+from support.nodes import Node, two_nodes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -120,8 +120,8 @@ def test_an_import_that_was_interrupted_after_it_was_stored_goes_on_by_itself(tm
 
 
 def test_a_bundle_for_another_node_or_of_a_stranger_is_refused_and_nothing_of_it_is_taken(tmp_path):
-    guard, local = two_nodes(tmp_path / "a")
-    _, stranger = two_nodes(tmp_path / "b")
+    guard, local = two_nodes(tmp_path)
+    stranger = Node("xa-la", tmp_path).found(("x.la", "party_district", "Huyện ủy Lạ"))
     guard.send("t.don-my-ly", ["t.huyen-uy"], "Một")
     peer = guard.peer(local)
     with guard:
