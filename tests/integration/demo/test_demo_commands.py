@@ -56,7 +56,7 @@ def test_the_demo_command_names_what_an_example_folder_must_hold(tmp_path):
 def test_one_round_of_work_on_an_empty_node_does_nothing_and_says_so():
     out = io.StringIO()
     call_command("work", "--once", "--json", stdout=out)
-    assert json.loads(out.getvalue()) == {"reactions": 0, "duties": 0, "sealed": 0}
+    assert json.loads(out.getvalue()) == {"reactions": 0, "duties": 0, "sealed": 0, "bundles": 0, "rounds": 0}
 
 
 @pytest.mark.django_db

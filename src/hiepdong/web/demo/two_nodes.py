@@ -235,7 +235,7 @@ def _answer(until: datetime) -> int:
     answers: list[tuple[Any, str, datetime, str]] = []
     for a in waiting.filter(dispatch__sender__residence__peer__isnull=False):
         plan = plans.get(str(a.dispatch.uuid))
-        if plan is None:
+        if plan is None or a.arrived_at is None:
             continue
         at = plan.returned_at or plan.acknowledged_at
         if at is None:
