@@ -223,7 +223,7 @@ class Machine(RuleBasedStateMachine):
     def restore(self):
         node = self.nodes[0]
         with node:
-            known = {str(u) for u in Dispatch.objects.filter(uuid__in=self.sent[0]).values_list("uuid", flat=True)}
+            known = {str(u) for u in Dispatch.objects.filter(uuid__in=self.everything).values_list("uuid", flat=True)}
         node.put_back(self.copies[0])
         with node:
             links.mark_restored(at=node.clock())

@@ -573,7 +573,7 @@ class _Intake:
                 raise Waits("exchange.newer_kind", "version") from error
             raise
         check_rows(content)
-        _check_numbers(claims)
+        _check_kinds_of_value(claims)
         for name, value in (("id", content.id), ("replaces", content.replaces), ("withdraws", content.withdraws)):
             if not _is_uuid(value) and (value or name == "id"):
                 raise Refused("exchange.invalid_content", path=name)
@@ -1137,15 +1137,20 @@ def _check_format(claims: Mapping[str, Any], ours: str) -> None:
         raise Refused("exchange.invalid_content", path="format", found=found[:60])
 
 
-def _check_numbers(claims: Mapping[str, Any]) -> None:
-    """Refuse numbers that two programs could read as two: 1.5, "1", true."""
+def _check_kinds_of_value(claims: Mapping[str, Any]) -> None:
+    """Refuse what two programs could read as two: numbers as 1.5, "1" or true, a list where an object belongs."""
     register = claims["register"]
-    for name, value in (
-        ("register.year", register["year"]),
-        ("register.number", register["number"]),
-        *(("recipients.sequence", r["sequence"]) for r in claims["recipients"]),
-    ):
-        if not isinstance(value, int) or isinstance(value, bool):
+    expected: list[tuple[str, object, type]] = [
+        *((name, claims[name], str) for name in ("id", "kind", "sender", "urgency", "subject", "sent_at")),
+        ("body", claims["body"], dict),
+        ("register.year", register["year"], int),
+        ("register.number", register["number"], int),
+        *(("answers", a, str) for a in claims["answers"]),
+        *(("recipients.organisation", r["organisation"], str) for r in claims["recipients"]),
+        *(("recipients.sequence", r["sequence"], int) for r in claims["recipients"]),
+    ]
+    for name, value, kind in expected:
+        if not isinstance(value, kind) or isinstance(value, bool):
             raise Refused("exchange.invalid_content", path=name, found=str(value)[:40])
 
 
