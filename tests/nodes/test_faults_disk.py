@@ -91,6 +91,15 @@ def test_a_torn_part_is_never_kept_and_the_file_comes_whole_in_the_end(node, wai
     assert not part.exists()
 
 
+def test_a_file_that_was_whole_when_the_node_was_killed_is_kept_in_the_next_round(node, waiting):
+    run(node, waiting, waiting.line(fetch=[DATA[:4999]]))
+    part_of(node).write_bytes(DATA)
+    run(node, waiting, waiting.line(fetch=pieces()))
+    with node:
+        assert path_of(NAME).read_bytes() == DATA
+    assert waiting.incidents(node) == []
+
+
 def test_wrong_bytes_are_thrown_away_told_and_asked_for_again(node, waiting):
     run(node, waiting, waiting.line(fetch=pieces(bytes(5000))))
     assert waiting.incidents(node) == ["exchange.file_wrong"]

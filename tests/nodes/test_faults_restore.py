@@ -6,7 +6,7 @@ from hiepdong.documents.services import keep_file, path_of
 from hiepdong.exchange import courier, intake, links, services
 from hiepdong.exchange.models import Addressee, Arrival, Dispatch, LinkIncident, Node, Parcel, Peer, Receipt, SigningKey
 from support.nodes import Node as ANode
-from support.nodes import two_nodes
+from support.nodes import link, two_nodes
 from support.peer import SimulatedNode
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -17,6 +17,20 @@ STATION, DISTRICT = "t.don-my-ly", "t.huyen-uy"
 @pytest.fixture
 def nodes(tmp_path):
     return two_nodes(tmp_path)
+
+
+def three_nodes(folder):
+    """Return a station and a commune that only meet at the province's node."""
+    bodies = [("don", "a.don", "border_station"), ("tinh", "b.tinh", "other"), ("xa", "c.xa", "peoples_committee_commune")]
+    nodes = [ANode(name, folder, vendor="sqlite").found((key, kind, name)) for name, key, kind in bodies]
+    link(*nodes)
+    for near, far in ((nodes[0], "xa"), (nodes[2], "don")):
+        with near:
+            Peer.objects.filter(name="tinh").update(may_relay=True)
+            Peer.objects.filter(name=far).update(via=Peer.objects.get(name="tinh"))
+    with nodes[1]:
+        Peer.objects.update(may_relay=True)
+    return nodes
 
 
 def heal(*nodes, times=4):
@@ -78,6 +92,42 @@ def test_what_was_sent_after_the_backup_comes_back_and_no_number_is_used_twice(n
         assert Node.objects.get().state == "normal"
     assert codes(local) == ["exchange.peer_restored"]
     assert codes(guard) == ([] if told else ["exchange.restored_from_backup"])
+
+
+def test_a_paused_neighbour_may_know_numbers_too_and_nothing_is_sent_before_it_was_asked(nodes, tmp_path):
+    guard, local = nodes
+    copy = guard.copy_database(tmp_path / "copy")
+    guard.send(STATION, [DISTRICT], "Bị mất")
+    heal(*nodes)
+    guard.put_back(copy)
+    with guard:
+        links.set_state(peer_id=Peer.objects.get().pk, state="paused", actor=None, at=guard.clock())
+        links.mark_restored(at=guard.clock())
+        with pytest.raises(links.NodeRecovering):
+            guard.send(STATION, [DISTRICT], "Quá sớm")
+        links.set_state(peer_id=Peer.objects.get().pk, state="linked", actor=None, at=guard.clock())
+    heal(*nodes)
+    guard.send(STATION, [DISTRICT], "Sau phục hồi")
+    heal(*nodes)
+    assert guard.state() == local.state()
+    assert len(guard.state()) == 2
+
+
+def test_a_node_that_speaks_with_some_only_through_a_relay_recovers_from_the_relay(tmp_path):
+    station, province, commune = three_nodes(tmp_path)
+    copy = station.copy_database(tmp_path / "copy")
+    station.send("a.don", ["c.xa"], "Qua tỉnh")
+    for _ in range(2):
+        station.round(province)
+        commune.round(province)
+    restore(station, copy)
+    for _ in range(2):
+        station.round(province)
+        commune.round(province)
+    with station:
+        assert Node.objects.get().state == "normal"
+    assert station.state() == commune.state()
+    assert len(station.state()) == 1
 
 
 def test_an_answer_given_after_the_backup_comes_back_so_that_nobody_answers_twice(nodes, tmp_path):

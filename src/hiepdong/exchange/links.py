@@ -15,6 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
@@ -889,10 +890,16 @@ def mark_restored(*, at: datetime) -> None:
     if node is None:
         return
     node.incarnation, node.restored_at = secrets.token_hex(8), at
-    node.state = Node.State.RECOVERING if Peer.objects.filter(state=Peer.State.LINKED).exists() else Node.State.NORMAL
+    asked = _who_may_know()
+    node.state = Node.State.RECOVERING if asked.exists() else Node.State.NORMAL
     node.save(update_fields=["incarnation", "restored_at", "state"])
-    Peer.objects.filter(state=Peer.State.LINKED).update(recovered_at=None)
+    asked.update(recovered_at=None)
     record("exchange.node.restored", subject=node, actor=None, at=at, name=node.name)
+
+
+def _who_may_know() -> QuerySet[Peer]:
+    """Return the peers that were given numbers from here: a paused one too; one behind a relay was given them through it."""
+    return Peer.objects.filter(state__in=outbox.OPEN, via__isnull=True)
 
 
 def refuse_while_recovering() -> None:
@@ -910,7 +917,7 @@ def end_recovery(*, actor: Seat | None, at: datetime, forced: bool = False) -> b
     node = Node.objects.select_for_update(of=("self",)).filter(state=Node.State.RECOVERING).first()
     if node is None:
         return False
-    missing = list(Peer.objects.filter(state=Peer.State.LINKED, recovered_at__isnull=True).values_list("name", flat=True))
+    missing = list(_who_may_know().filter(recovered_at__isnull=True).values_list("name", flat=True))
     if missing and not forced:
         return False
     node.state = Node.State.NORMAL
