@@ -67,6 +67,42 @@ REASONS: dict[str, Reason] = {
     ),
     "exchange.dismissed": Reason(gettext_noop("It was refused by a person here, with a reason.")),
     # incidents
+    "exchange.not_understood": Reason(
+        gettext_noop("This version of the program fails when it reads the item; it is kept as it came."),
+        gettext_noop("Upgrade this node, or dismiss the item with a reason; tell those who maintain the program."),
+    ),
+    "exchange.chain_broken": Reason(
+        gettext_noop(
+            "The sender names another dispatch as the one before than the one that is here; both are signed and kept."
+        ),
+        _ASK,
+    ),
+    "exchange.too_many_hops": Reason(
+        gettext_noop("The item went through too many nodes and is not carried on."),
+        gettext_noop("Look whether two nodes relay to each other in a circle."),
+    ),
+    "exchange.held_beyond_sent": Reason(
+        gettext_noop("The other node says that it holds more than was sent to it, and shows nothing that we signed."), _ASK
+    ),
+    "exchange.echo_false": Reason(
+        gettext_noop("The other node gave back as ours what nobody here signed; it was not taken."), _ASK
+    ),
+    "exchange.number_given_twice": Reason(
+        gettext_noop("A number was given out again after a restore: the dispatch that was lost bears it too."),
+        gettext_noop("Both are kept. Send the newer one again under a new number, and tell the recipients."),
+    ),
+    "exchange.answered_twice": Reason(
+        gettext_noop("After a restore another answer was given than the one that was lost."),
+        gettext_noop("The other side holds the first answer; clear it up by a new dispatch."),
+    ),
+    "exchange.own_key_lost": Reason(
+        gettext_noop("A key that was made after the backup is lost; papers that it signed are good all the same."),
+        gettext_noop("Revoke it on the page of keys; the linked nodes then compare the key after it."),
+    ),
+    "exchange.file_classified": Reason(
+        gettext_noop("An attachment bears a secrecy mark. Nothing of it was kept, and it is not asked for again."),
+        gettext_noop("Report it as your rules on state secrets say; such papers go by the paper or cipher channel."),
+    ),
     "exchange.position_reused": Reason(gettext_noop("A position was used again for other bytes."), _ASK),
     "exchange.altered": Reason(gettext_noop("A dispatch came again under the same id with other content."), _ASK),
     "exchange.sequence_conflict": Reason(gettext_noop("Two different dispatches bear the same number."), _ASK),
