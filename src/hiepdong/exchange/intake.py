@@ -477,7 +477,7 @@ class _Intake:
             found = list(ahead.values_list("position", flat=True)[:1000])
             reached = held_through(moved, found)
             whole, moved = reached == moved + len(found), reached
-            if not found or not whole:
+            if not whole or len(found) < 1000:
                 break
         self.peer.held_through, self.peer.heard_at = moved, self.at
         self.peer.save(update_fields=["held_through", "heard_at"])
@@ -550,9 +550,10 @@ class _Intake:
         if kids:
             self.keys |= {k.kid: k for k in SigningKey.objects.filter(kid__in=kids).select_related("organisation")}
         if names:
-            fresh = {o.key: o for o in Organisation.objects.filter(key__in=names)}
+            fresh = {o.key: o for o in Organisation.objects.filter(key__in=names).select_related("residence")}
             self.bodies |= fresh
-            self.homes |= links.homes_among([o.pk for o in fresh.values()])
+            living = {o.pk: getattr(o, "residence", None) for o in fresh.values()}
+            self.homes |= {pk: (r.peer_id or 0) if r is not None else None for pk, r in living.items()}
 
     def _key_of(self, document: bytes) -> SigningKey:
         header = signing.header_of(document)
@@ -1180,6 +1181,8 @@ def wanted_files(peer: Peer, *, limit: int = 50) -> list[str]:
 
     Those are files of papers from it and from nodes behind it, and of our own papers that it holds, lost in a restore.
     """
+    if not File.objects.filter(kept=False).exists():
+        return []  # as it nearly always is
     from_there = Q(dispatch__sender__residence__peer=peer) | Q(dispatch__sender__residence__peer__via=peer)
     lost_here = Q(dispatch__parcels__peer=peer, dispatch__key__private_encrypted__gt="")
     lost_here |= Q(dispatch__parcels__peer=peer, dispatch__sender__residence__peer__isnull=True)
