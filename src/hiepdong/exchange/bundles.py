@@ -27,6 +27,7 @@ from hiepdong.documents.models import File
 from hiepdong.documents.services import is_on_disk, path_of
 from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
+from hiepdong.shell.bulk import insert
 
 from . import answering, bundle_file, files, intake, links, outbox, signing
 from .domain.envelope import instant
@@ -514,7 +515,7 @@ def _store(
             elif held != item.digest:
                 facts = {"position": item.position, "held": held, "came": item.digest}
                 links.note_incident(peer=peer, code="exchange.position_reused", facts=facts, at=at)
-        Arrival.objects.bulk_create(rows, batch_size=500)
+        insert(rows)
         fresh += len(rows)
         progress("store", chunk[-1].position - row.first + 1, row.items)
     if made:

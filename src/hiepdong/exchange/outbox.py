@@ -10,6 +10,8 @@ from datetime import datetime
 
 from django.db.models import Exists, OuterRef, Prefetch
 
+from hiepdong.shell.bulk import insert
+
 from . import signing
 from .domain.links import Item
 from .models import Addressee, Attachment, Dispatch, Parcel, Peer, Receipt, Residence
@@ -42,7 +44,7 @@ def place(parcels: Mapping[int, Sequence[Parcel]], *, locked: Peer | None = None
             parcel.peer, parcel.position = peer, peer.sent_through
             rows.append(parcel)
         peer.save(update_fields=["sent_through"])
-    Parcel.objects.bulk_create(rows, batch_size=1000)
+    insert(rows)
 
 
 def enqueue_dispatches(dispatches: Iterable[tuple[Dispatch, Iterable[int]]], *, at: datetime) -> None:

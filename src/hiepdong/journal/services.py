@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connection, models, transaction
 
 from hiepdong.kernel.errors import DomainError
+from hiepdong.shell.bulk import insert
 
 from . import queries
 from .domain import chain
@@ -37,8 +38,8 @@ def record(
 
 
 def record_many(entries: Iterable[Entry]) -> None:
-    """Append entries that a bulk service has filled in, in the caller's transaction."""
-    Entry.objects.bulk_create(entries, batch_size=1000)
+    """Append entries that a bulk service has filled in, in the caller's transaction; their numbers are not read back."""
+    insert(entries)
 
 
 def entry(
