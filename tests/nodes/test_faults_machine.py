@@ -158,7 +158,7 @@ class Machine(RuleBasedStateMachine):
                     services.return_dispatch(dispatch_uuid=a.dispatch.uuid, reason="Thiếu", actor=actor, at=at)
                 else:
                     services.report_progress(dispatch_uuid=a.dispatch.uuid, code=code, actor=actor, at=at)
-            except services.AlreadyAnswered:
+            except (services.AlreadyAnswered, links.NodeRecovering):
                 pass
 
     @rule(data=st.data())

@@ -165,6 +165,30 @@ def test_what_was_received_after_the_backup_comes_again_with_the_very_receipts_g
     assert "exchange.receipt_changed" not in codes(local)
 
 
+def test_a_restored_node_answers_nothing_before_it_knows_what_it_had_answered(nodes, tmp_path):
+    """The other side pushes first: the papers are taken, the very receipts of then are given when they are known again."""
+    guard, local = nodes
+    copy = guard.copy_database(tmp_path / "copy")
+    uuid = local.send(DISTRICT, [STATION], "Gửi đồn")
+    heal(*nodes)
+    before = local.state()
+    restore(guard, copy)
+    local.round(guard)
+    with guard:
+        assert Dispatch.objects.count() == 1
+        assert not Receipt.objects.exists()
+        with pytest.raises(links.NodeRecovering):
+            services.acknowledge(dispatch_uuid=uuid, actor=guard.seat(STATION), at=guard.clock())
+    later = local.send(DISTRICT, [STATION], "Gửi khi đang phục hồi")
+    local.round(guard)
+    heal(*nodes)
+    assert codes(local) == ["exchange.peer_restored"]
+    assert guard.state() == local.state()
+    assert len(local.state()) == 2
+    assert before.items() <= local.state().items()
+    assert later
+
+
 def test_a_receipt_for_a_lost_paper_waits_and_is_released_when_the_paper_comes_back(nodes, tmp_path):
     guard, local = nodes
     copy = guard.copy_database(tmp_path / "copy")

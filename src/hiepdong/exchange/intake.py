@@ -230,6 +230,24 @@ def settle_words(*, peer_id: int, words: Iterable[str], at: datetime) -> None:
     work.finish(spoke=False)
 
 
+def give_owed(*, at: datetime) -> int:
+    """Give the receipts for papers that were taken while this node was recovering, in the caller's transaction."""
+    given = Receipt.objects.filter(addressee=OuterRef("pk"), code=ReceiptCode.ARRIVED)
+    owed = Addressee.objects.filter(~Exists(given), arrived_at__isnull=False, organisation__residence__peer__isnull=True)
+    owed = owed.filter(dispatch__sender__residence__peer__isnull=False)
+    owed = owed.select_related("dispatch", "organisation", "dispatch__sender__residence")
+    by_peer: dict[int, list[Addressee]] = defaultdict(list)
+    for addressee in owed.order_by("id"):
+        by_peer[addressee.dispatch.sender.residence.peer_id or 0].append(addressee)
+    for peer_id, addressees in sorted(by_peer.items()):
+        work = _Intake(links.peer_for(peer_id, for_update=True), "again", at)
+        receipts = work._receipts_for(addressees)
+        Receipt.objects.bulk_create(receipts, batch_size=1000)
+        work.receipts += [(r, r.addressee.sender_id_copy) for r in receipts]
+        work.finish(spoke=False)
+    return sum(len(a) for a in by_peer.values())
+
+
 def open_of(peer: Peer, state: str) -> Any:
     """Return the items of a peer in a state that is not the end; by the index of open items, however many are settled."""
     return Arrival.objects.filter(peer=peer, state=state).exclude(state=ArrivalState.APPLIED)
@@ -823,7 +841,12 @@ class _Intake:
         previous[place] = a.previous_digest
 
     def _receipts_for(self, addressees: Sequence[Addressee]) -> list[Receipt]:
-        """Return the receipts of those who live here; of a paper that was here before a restore, the very ones given then."""
+        """Return the receipts of those who live here; of a paper that was here before a restore, the very ones given then.
+
+        While this node does not know yet what it had answered, it answers nothing: `give_owed` does when it knows.
+        """
+        if self.node.state == Node.State.RECOVERING:
+            return []
         receipts = []
         here = [a for a in addressees if a.arrived_at is not None]
         told: Mapping[str, list[bytes]] = {}

@@ -924,4 +924,7 @@ def end_recovery(*, actor: Seat | None, at: datetime, forced: bool = False) -> b
     node.save(update_fields=["state"])
     facts = {"forced": forced, "without": missing}
     record("exchange.node.recovered", subject=node, actor=actor, at=at, name=node.name, facts=facts)
+    from . import intake
+
+    intake.give_owed(at=at)
     return True

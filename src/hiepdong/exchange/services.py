@@ -500,6 +500,7 @@ def _addressee_of(dispatch_uuid: uuid.UUID, actor: Seat) -> Addressee:
         raise NotFound
     if not links.is_at_home(addressee.organisation_id):
         raise links.NotAtHome(name=addressee.organisation.name)
+    links.refuse_while_recovering()  # it may have answered already, and does not know
     return addressee
 
 
