@@ -195,4 +195,4 @@ def test_kill_at_every_step_of_a_round(node, peer):
         for _ in range(2):  # what the first round took is answered in the second
             courier.run(peer_id=Peer.objects.get().pk, transport=line, clock=lambda: clock.at)
 
-    killed(node, do_round, least=30, step=4)
+    killed(node, do_round, least=24, step=4)

@@ -27,6 +27,7 @@ from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
 from hiepdong.kernel.moments import local_day
 from hiepdong.kernel.text import nfc
 from hiepdong.organisations.models import Organisation
+from hiepdong.shell.bulk import insert
 
 from . import links, outbox, recovery, sharing_policy, signing
 from .domain.classified import ClassifiedContent, file_name_bears_mark, refuse_classified
@@ -730,11 +731,11 @@ class _Intake:
         dispatches = [batch.dispatches[i] for i in good]
         contents = [batch.contents[i] for i in good]
         addressees = [a for i in good for a in batch.addressees[i]]
-        Dispatch.objects.bulk_create(dispatches, batch_size=500)
-        Addressee.objects.bulk_create(addressees, batch_size=1000)
+        insert(dispatches, keyed=True)
+        insert(addressees, keyed=True)
         attach(dispatches, contents, at=self.at)
         receipts = self._receipts_for(addressees)
-        Receipt.objects.bulk_create(receipts, batch_size=1000)
+        insert(receipts, keyed=True)
         self.receipts += [(r, r.addressee.sender_id_copy) for r in receipts]
         for r in receipts:
             self.given[str(r.addressee.dispatch.uuid)].append(bytes(r.signed))

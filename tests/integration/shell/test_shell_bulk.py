@@ -1,0 +1,75 @@
+"""Rows inserted plainly are as those that `bulk_create` makes, on both databases."""
+
+import uuid
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from hiepdong.exchange.models import Addressee, Dispatch, Parcel, Receipt, ReceiptCode
+from hiepdong.journal.models import Entry
+from hiepdong.journal.services import entry
+from hiepdong.shell.bulk import insert
+from support.make import SENT_AT
+
+pytestmark = pytest.mark.django_db
+
+
+def twin(row, **changes):
+    """Return an unsaved row with the same values."""
+    kept = {f.attname: getattr(row, f.attname) for f in row._meta.concrete_fields if not f.primary_key}
+    return type(row)(**kept | changes)
+
+
+def values(row):
+    return {f.attname: getattr(row, f.attname) for f in row._meta.concrete_fields if not f.primary_key}
+
+
+def test_every_kind_of_value_comes_back_as_it_went_in(small_world):
+    small_world.duties()
+    kept = small_world.report("2020-03")
+    fresh = [twin(kept, uuid=uuid.uuid4(), register_number=1000 + n, answers=["a", "b"]) for n in range(3)]
+    insert(fresh, keyed=True)
+    for row in fresh:
+        found = Dispatch.objects.get(pk=row.pk)
+        assert values(found) | {"signed": bytes(found.signed)} == values(row) | {"signed": bytes(row.signed)}
+    assert len({kept.pk, *(d.pk for d in fresh)}) == 4
+
+
+def test_a_row_finds_the_key_of_the_row_that_was_made_before_it(small_world):
+    small_world.duties()
+    kept = small_world.report("2020-03")
+    paper = twin(kept, uuid=uuid.uuid4(), register_number=1000)
+    old = kept.addressees.get()
+    addressed = twin(old, dispatch_id=None, sequence=77)
+    addressed.dispatch = paper
+    given = twin(old.receipts.get(), addressee_id=None, code=ReceiptCode.DONE)
+    given.addressee = addressed
+    for rows in ([paper], [addressed], [given]):
+        insert(rows, keyed=True)
+    assert Receipt.objects.get(code="done").addressee.dispatch.uuid == paper.uuid
+    assert Addressee.objects.get(sequence=77).dispatch_id == paper.pk
+    later = twin(kept, uuid=uuid.uuid4(), register_number=1001)
+    later.save()
+    assert later.pk > paper.pk  # a row that is saved in the usual way comes after those
+
+
+def test_keys_that_were_taken_back_or_removed_bring_no_conflict(small_world):
+    small_world.duties()
+    kept = small_world.report("2020-03")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert([twin(kept)], keyed=True)  # the same uuid
+    fresh = twin(kept, uuid=uuid.uuid4(), register_number=1000)
+    insert([fresh], keyed=True)
+    assert Dispatch.objects.get(uuid=fresh.uuid).pk == fresh.pk
+
+
+def test_entries_of_the_journal_and_parcels_go_in_without_keys(small_world):
+    before = Entry.objects.count()
+    made = entry(
+        "exchange.dispatch.sent", subject=small_world.station, actor=None, at=SENT_AT, name="Thử", facts={"a": [1, None]}
+    )
+    insert([made, made])
+    assert Entry.objects.count() == before + 2
+    assert Entry.objects.latest("pk").facts == {"a": [1, None]}
+    insert([])
+    assert not Parcel.objects.exists()
