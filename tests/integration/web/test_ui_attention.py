@@ -44,7 +44,7 @@ def exchanged(sender, to, days, *, kind="notice"):
             digest="",
             key=key,
         )
-        copied = {"sender_id_copy": sender.pk, "sent_at": moment, "withdrawal": kind == "withdrawal"}
+        copied = {"sender_id_copy": sender.pk, "sent_at": moment, "apart": kind == "withdrawal"}
         Addressee.objects.create(dispatch=made, organisation=to, sequence=number, **copied)
 
 
