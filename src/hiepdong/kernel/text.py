@@ -1,5 +1,6 @@
 """Vietnamese text: one normal form, a search key without marks, a sort key in dictionary order."""
 
+import re
 import unicodedata
 
 _LETTERS = "aăâbcdđeêfghijklmnoôơpqrstuưvwxyz"
@@ -9,6 +10,10 @@ _ORDER = dict(zip(_LETTERS, "3456789abcdefghijklmnopqrstuvwxyz", strict=True))
 _TONES = {"": "0", "\u0300": "1", "\u0309": "2", "\u0303": "3", "\u0301": "4", "\u0323": "5"}
 _SHAPES = {("a", "\u0306"): "ă", ("a", "\u0302"): "â", ("e", "\u0302"): "ê", ("o", "\u0302"): "ô", ("o", "\u031b"): "ơ"}
 _SHAPES |= {("u", "\u031b"): "ư"}
+
+
+# ASCII and marks that stand over or under a letter; all of the block but U+034F, which is none.
+_MARKED = re.compile("[\x00-\x7f\u0300-\u034e\u0350-\u036f]*")
 
 
 def nfc(text: str) -> str:
@@ -24,7 +29,7 @@ def fold(text: str) -> str:
     """
     bare = unicodedata.normalize("NFD", text.replace("Đ", "D").replace("đ", "d"))
     if not bare.isascii():
-        if all(c.isascii() or unicodedata.combining(c) for c in set(bare)):
+        if _MARKED.fullmatch(bare):
             bare = bare.encode("ascii", "ignore").decode("ascii")  # the usual text: nothing but marks is beyond ASCII
         else:
             bare = "".join(c for c in bare if not unicodedata.combining(c))

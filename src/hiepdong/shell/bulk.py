@@ -22,7 +22,7 @@ def _reader(field: models.Field[Any, Any]) -> Callable[[models.Model], Any]:
             named = field.get_cached_value(row, default=None) if found is None else None
             if named is not None:  # it was made before it had a key, and is stored by now
                 found = named.pk
-                setattr(row, name, found)
+                row.__dict__[name] = found  # by attribute, Django would forget the row that it names
             return found
 
         return key

@@ -35,7 +35,7 @@ def test_every_kind_of_value_comes_back_as_it_went_in(small_world):
     assert len({kept.pk, *(d.pk for d in fresh)}) == 4
 
 
-def test_a_row_finds_the_key_of_the_row_that_was_made_before_it(small_world):
+def test_a_row_finds_the_key_of_the_row_that_was_made_before_it_and_goes_on_holding_it(small_world, django_assert_num_queries):
     small_world.duties()
     kept = small_world.report("2020-03")
     paper = twin(kept, uuid=uuid.uuid4(), register_number=1000)
@@ -46,6 +46,8 @@ def test_a_row_finds_the_key_of_the_row_that_was_made_before_it(small_world):
     given.addressee = addressed
     for rows in ([paper], [addressed], [given]):
         insert(rows, keyed=True)
+    with django_assert_num_queries(0):
+        assert given.addressee.dispatch is paper
     assert Receipt.objects.get(code="done").addressee.dispatch.uuid == paper.uuid
     assert Addressee.objects.get(sequence=77).dispatch_id == paper.pk
     later = twin(kept, uuid=uuid.uuid4(), register_number=1001)
