@@ -2,7 +2,12 @@
 
 import socket
 
+import hypothesis
 import pytest
+
+# No test is timed: a busy machine says nothing about the program.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 _connect = socket.socket.connect
 
