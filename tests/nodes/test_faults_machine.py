@@ -341,7 +341,7 @@ class RelayMachine(Machine):
 
 def profile(examples, steps):
     return settings(
-        max_examples=examples * (15 if LONG else 1),
+        max_examples=examples * (6 if LONG else 1),
         stateful_step_count=steps * (2 if LONG else 1),
         deadline=None,
         derandomize=not LONG,
@@ -352,8 +352,8 @@ def profile(examples, steps):
 
 
 def test_two_nodes_are_equal_after_healing():
-    run_state_machine_as_test(Machine, settings=profile(10, 25))
+    run_state_machine_as_test(Machine, settings=profile(25, 25))
 
 
 def test_three_nodes_are_equal_after_healing_one_between_the_others():
-    run_state_machine_as_test(RelayMachine, settings=profile(6, 20))
+    run_state_machine_as_test(RelayMachine, settings=profile(12, 20))
