@@ -31,8 +31,8 @@ from hiepdong.duties.models import Duty
 from hiepdong.exchange import queries as exchange
 from hiepdong.exchange import search_index, signing
 from hiepdong.exchange.domain.envelope import Content, Recipient, as_json, canonical, read_content, receipt_json
-from hiepdong.exchange.models import Addressee, Dispatch, Receipt
 from hiepdong.exchange.keys import ensure_key
+from hiepdong.exchange.models import Addressee, Dispatch, Receipt
 from hiepdong.kernel.moments import at_local
 from hiepdong.kernel.text import fold
 from hiepdong.organisations import services as organisations_services

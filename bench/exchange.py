@@ -1,4 +1,4 @@
-"""What taking in a dispatch costs, against the limit in the same run: a bare Ed25519 verification, a SHA-256, one durable insert.
+"""What taking in a dispatch costs, against a bare Ed25519 verification, a SHA-256 and one durable insert in the same run.
 
     .venv/bin/python bench/exchange.py [--database sqlite|postgresql] [--number 2000] [--stored 10000,100000] [--data DIR]
 
@@ -61,8 +61,8 @@ class Sender:
             "valid_until": None,
         }
         payload = {
-            "format": "hiepdong.invitation/1", "node": {"id": str(self.node_id), "name": "bench", "jwk": jwk}, "speaker": "t.don",
-            "address": "", "tls": [], "age": "", "protocol": [1], "organisations": [body], "keys": [key],
+            "format": "hiepdong.invitation/1", "node": {"id": str(self.node_id), "name": "bench", "jwk": jwk},
+            "speaker": "t.don", "address": "", "tls": [], "age": "", "protocol": [1], "organisations": [body], "keys": [key],
             "made_at": instant(START), "expires_at": instant(START + timedelta(days=30)),
         }  # fmt: skip
         return signing.sign(

@@ -74,7 +74,6 @@ def observe():
 
 def killed(node, operation, *, least, step=1):
     kills = sweep(node, operation, observe, step=1 if EVERY else step)
-    print(f"{kills} kills")
     assert kills >= least, f"only {kills} points were found"
     with node:
         assert not LinkIncident.objects.exists()

