@@ -36,6 +36,7 @@ from .domain.parts import Load, Part, plan_parts
 from .models import Arrival, Attachment, Bundle, Parcel, Peer
 
 STEP = 500
+APPLIED_AT_ONCE = 1000  # items of one transaction; the word index grows the fewer pieces the larger they are
 Progress = Callable[[str, int, int], None]  # what is done ("write", "check", "store", "apply", "files"), how many, of how many
 
 
@@ -545,7 +546,7 @@ def finish(*, bundle_id: int, at: datetime, progress: Progress = lambda what, do
     """Apply what a stored bundle still holds staged, step by step; returns how many items. Interrupted, it goes on later."""
     done = 0
     row = Bundle.objects.get(pk=bundle_id)
-    while settled := intake.settle_staged(bundle_id=bundle_id, at=at, limit=STEP):
+    while settled := intake.settle_staged(bundle_id=bundle_id, at=at, limit=APPLIED_AT_ONCE):
         done += settled
         progress("apply", done, row.items)
     if row.finished_at is None:

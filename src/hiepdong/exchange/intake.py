@@ -297,6 +297,7 @@ class _Intake:
         self.kids: set[str] = set()
         self.names: set[str] = set()
         self.claims: dict[int, Mapping[str, Any]] = {}
+        self.unstorable: set[int] = set()  # positions whose text no database takes
         self.here: dict[str, Dispatch] = {}
         self.keys: dict[str, SigningKey] = {}
         self.bodies: dict[str, Organisation] = {}
@@ -440,7 +441,8 @@ class _Intake:
         claims = self.claims.get(row.position)
         if claims is None:
             raise signing.BadSignature(what="payload")
-        check_storable(claims, document)
+        if row.position in self.unstorable:
+            check_storable(claims, document)
         if row.kind == ItemKind.DISPATCH:
             row.subject = str(claims.get("id", "")) if _is_uuid(str(claims.get("id", ""))) else ""
             self._check_classified(claims)
@@ -539,7 +541,7 @@ class _Intake:
     def _foresee(self, rows: Sequence[Arrival]) -> None:
         """Read once what judging these rows will ask for: keys, bodies, homes, papers that are here already."""
         kids, names, uuids = set(), set(), set()
-        self.claims = {}
+        self.claims, self.unstorable = {}, set()
         for row in rows:
             try:
                 document = bytes(row.document or b"")
@@ -551,7 +553,8 @@ class _Intake:
             try:
                 check_storable(claims, document)
             except InvalidContent:
-                continue  # refused when its turn comes
+                self.unstorable.add(row.position)  # refused when its turn comes
+                continue
             kids |= {kid} if KID.fullmatch(kid) else set()
             names.add(str(claims.get("sender", "") or claims.get("organisation", "")))
             recipients = claims.get("recipients")

@@ -176,7 +176,6 @@ def read_content(payload: bytes) -> Content:
         data = json.loads(payload, object_pairs_hook=each_once)
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise InvalidContent(path="format", found=str(data.get("format"))[:60], accepted=FORMAT)
-        known = set(as_json(_EMPTY))
         content = Content(
             id=str(data["id"]),
             kind=str(data["kind"]),
@@ -199,7 +198,7 @@ def read_content(payload: bytes) -> Content:
             withdraws=str(data.get("withdraws") or ""),
             reason=str(data.get("reason", "")),
             attachments=tuple(dict(a) for a in data.get("attachments", ())),
-            extra={k: v for k, v in data.items() if k not in known},
+            extra={k: v for k, v in data.items() if k not in _KNOWN},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidContent(path="content", found=type(error).__name__, accepted=FORMAT) from error
@@ -208,6 +207,7 @@ def read_content(payload: bytes) -> Content:
 
 
 _EMPTY = Content("", "notice", "", "", (), datetime(2000, 1, 1, tzinfo=UTC))
+_KNOWN = frozenset(as_json(_EMPTY))
 
 
 def receipt_json(
