@@ -6,7 +6,7 @@ import json
 import pytest
 
 from hiepdong.documents.models import File
-from hiepdong.exchange import courier, intake, links, signing
+from hiepdong.exchange import courier, intake, links, recovery, signing
 from hiepdong.exchange.domain.links import InvalidItem
 from hiepdong.exchange.models import Arrival, Dispatch, LinkIncident, Node, Parcel, Peer, Receipt
 from hiepdong.exchange.transport import PeerRefused
@@ -535,7 +535,7 @@ def test_a_peer_that_only_ever_asks_is_believed_once(node, peer):
         pk = peer.at(node).pk
         answering.hello(peer_id=pk, said=peer.greeting(held_through=7), at=node.clock())
         assert Node.objects.get().state == "recovering"
-        links.end_recovery(actor=None, at=node.clock(), forced=True)
+        recovery.end_recovery(actor=None, at=node.clock(), forced=True)
         answering.hello(peer_id=pk, said=peer.greeting(held_through=7), at=node.clock())
         assert Node.objects.get().state == "normal"
     assert peer.incidents(node) == ["exchange.restored_from_backup", "exchange.held_beyond_sent"]

@@ -890,14 +890,14 @@ def mark_restored(*, at: datetime) -> None:
     if node is None:
         return
     node.incarnation, node.restored_at = secrets.token_hex(8), at
-    asked = _who_may_know()
+    asked = who_may_know()
     node.state = Node.State.RECOVERING if asked.exists() else Node.State.NORMAL
     node.save(update_fields=["incarnation", "restored_at", "state"])
     asked.update(recovered_at=None)
     record("exchange.node.restored", subject=node, actor=None, at=at, name=node.name)
 
 
-def _who_may_know() -> QuerySet[Peer]:
+def who_may_know() -> QuerySet[Peer]:
     """Return the peers that were given numbers from here: a paused one too; one behind a relay was given them through it."""
     return Peer.objects.filter(state__in=outbox.OPEN, via__isnull=True)
 
@@ -907,24 +907,3 @@ def refuse_while_recovering() -> None:
     node = node_or_none()
     if node is not None and node.state == Node.State.RECOVERING:
         raise NodeRecovering
-
-
-@transaction.atomic
-def end_recovery(*, actor: Seat | None, at: datetime, forced: bool = False) -> bool:
-    """End the recovery when every linked peer has told what it holds, or by a person's decision, with a record."""
-    if forced:
-        _manages(actor)
-    node = Node.objects.select_for_update(of=("self",)).filter(state=Node.State.RECOVERING).first()
-    if node is None:
-        return False
-    missing = list(_who_may_know().filter(recovered_at__isnull=True).values_list("name", flat=True))
-    if missing and not forced:
-        return False
-    node.state = Node.State.NORMAL
-    node.save(update_fields=["state"])
-    facts = {"forced": forced, "without": missing}
-    record("exchange.node.recovered", subject=node, actor=actor, at=at, name=node.name, facts=facts)
-    from . import intake
-
-    intake.give_owed(at=at)
-    return True

@@ -16,6 +16,9 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from hiepdong.accounts.domain.permissions import Action
+from hiepdong.accounts.models import Seat
+from hiepdong.accounts.queries import require
 from hiepdong.documents.models import Series
 from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError
@@ -446,4 +449,29 @@ def peer_recovered(*, peer_id: int, at: datetime) -> bool:
         parcel.save(update_fields=["position", "outcome"])
     peer.recovered_at = at
     peer.save(update_fields=["sent_through", "recovered_at"])
-    return links.end_recovery(actor=None, at=at)
+    return end_recovery(actor=None, at=at)
+
+
+@transaction.atomic
+def end_recovery(*, actor: Seat | None, at: datetime, forced: bool = False) -> bool:
+    """End the recovery when every linked peer has told what it holds, or by a person's decision, with a record.
+
+    Raises:
+        NotAllowed: only a node administrator decides so.
+    """
+    if forced and actor is not None:
+        require(actor, Action.MANAGE_NODE)
+    node = Node.objects.select_for_update(of=("self",)).filter(state=Node.State.RECOVERING).first()
+    if node is None:
+        return False
+    missing = list(links.who_may_know().filter(recovered_at__isnull=True).values_list("name", flat=True))
+    if missing and not forced:
+        return False
+    node.state = Node.State.NORMAL
+    node.save(update_fields=["state"])
+    facts = {"forced": forced, "without": missing}
+    record("exchange.node.recovered", subject=node, actor=actor, at=at, name=node.name, facts=facts)
+    from . import intake
+
+    intake.give_owed(at=at)
+    return True

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from hiepdong.exchange import directory, link_queries, links
+from hiepdong.exchange import directory, link_queries, links, recovery
 from hiepdong.exchange.domain.dispatch import ReasonMissing
 from hiepdong.exchange.domain.link_health import grouped
 from hiepdong.exchange.templatetags.links import trust_name
@@ -78,7 +78,11 @@ class Command(PlainCommand):
             "revoke-key", help="revoke the node's key, which fell into wrong hands, and make a new one"
         )
         revoking.add_argument("--reason", required=True, help="why; linked nodes see it")
-        for each in (founding, showing, setting, taking, releasing, pinning, renewing, revoking):
+        ending = actions.add_parser(
+            "end-recovery",
+            help="after a restore, send again although a linked node has not told what it held; numbers may then be used twice",
+        )
+        for each in (founding, showing, setting, taking, releasing, pinning, renewing, revoking, ending):
             each.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def _bodies(self, parser: Any) -> None:
@@ -158,6 +162,10 @@ class Command(PlainCommand):
         digests = [*options["sha256"], *map(digest_of_certificate, options["certificate"])]
         peer = links.pin_certificates(peer_id=peer.pk, digests=digests, actor=None, at=timezone.now())
         return {"peer": peer.pk, "name": peer.name, "tls": peer.tls}
+
+    def _end_recovery(self, options: dict[str, Any]) -> dict[str, Any]:
+        recovery.end_recovery(actor=None, at=timezone.now(), forced=True)
+        return self._show(options)
 
     def _renew_key(self, options: dict[str, Any]) -> dict[str, Any]:
         return {"renewed": links.rotate_node_key(actor=None, at=timezone.now()).kid}
