@@ -13,6 +13,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from django.db import connection  # noqa: F401 - the condition of the skip
 
 from hiepdong.documents.models import File, Series
 from hiepdong.documents.services import keep_file, path_of
@@ -25,7 +26,10 @@ from support.crash import sweep
 from support.nodes import Node
 from support.peer import SimulatedNode, claims, digest
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif("connection.vendor != 'sqlite'", reason="the node is on SQLite in every run; once is enough"),
+]
 
 A, HERE, ALSO = "l.huyen-uy", "t.don", "t.dang-uy"
 EVERY = os.environ.get("HIEPDONG_TEST_KILLS") == "all"  # else the longest operations are killed at every second point

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
@@ -341,7 +342,7 @@ class RelayMachine(Machine):
 
 def profile(examples, steps):
     return settings(
-        max_examples=examples * (6 if LONG else 1),
+        max_examples=examples * 6 if LONG else examples if connection.vendor == "sqlite" else examples // 4,
         stateful_step_count=steps * (2 if LONG else 1),
         deadline=None,
         derandomize=not LONG,
