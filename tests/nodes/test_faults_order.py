@@ -264,6 +264,39 @@ def test_a_clock_that_is_wrong_by_years_loses_nothing_and_is_shown(tmp_path, yea
             assert not Arrival.objects.exclude(state="applied").exists()
 
 
+@pytest.mark.parametrize("back", [{"seconds": 40}, {"days": 800}])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_key_renewed_after_the_clock_went_back_spoils_no_paper_on_its_way(tmp_path, back, backwards):
+    """A clock that is set right by seconds, or wrong by years, just before a key is renewed; the statement comes first."""
+    guard, local = two_nodes(tmp_path)
+    guard.send("t.don-my-ly", ["t.huyen-uy"], "Ký trước")
+    guard.clock.pass_(**{unit: -n for unit, n in back.items()})
+    with guard:
+        fresh = links.rotate_key(organisation=guard.body("t.don-my-ly"), actor=None, at=guard.clock())
+    guard.send("t.don-my-ly", ["t.huyen-uy"], "Ký sau")
+    with guard:
+        sent = [i.as_json() for i in items_to(guard, local)]
+    guard.line_to(local).push(list(reversed(sent)) if backwards else sent)
+    guard.clock.pass_(**{unit: n + 1 for unit, n in back.items()})
+    guard.send("t.don-my-ly", ["t.huyen-uy"], "Ký khi đồng hồ đã đúng")
+    heal(guard, local)
+    assert guard.state() == local.state()
+    assert len(guard.state()) == 3
+    with local:
+        assert not Arrival.objects.exclude(state="applied").exists()
+        papers = Dispatch.objects.order_by("register_number").select_related("key")
+        assert all(d.sent_at <= d.key.valid_until for d in papers)
+        last = papers.last()
+        assert last.key.kid == fresh.kid
+        assert last.key.valid_from <= last.sent_at
+
+
+def items_to(near, far):
+    from hiepdong.exchange import outbox
+
+    return outbox.items_after(near.peer(far), 0, limit=100)
+
+
 def release_compared(*nodes):
     """Let pass, as administrators who compared the number, the keys for which a node vouches itself."""
     for node in nodes:

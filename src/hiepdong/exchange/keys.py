@@ -3,14 +3,14 @@
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Case, Q, When
+from django.db.models import Case, Max, Q, When
 
 from hiepdong.accounts.models import Seat
 from hiepdong.journal.services import record
 from hiepdong.organisations.models import Organisation
 
 from . import signing
-from .models import SigningKey
+from .models import Dispatch, Receipt, SigningKey
 
 KEY_LIFE = timedelta(days=3 * 365)
 
@@ -52,6 +52,15 @@ def ensure_key(*, organisation: Organisation, actor: Seat | None, at: datetime, 
 
         links.vouch_for(key=made, replaces=before.kid, at=at)
     return made
+
+
+def last_signed(key: SigningKey) -> datetime | None:
+    """Return the latest moment that stands in what a key signed: papers and receipts; None if there is nothing."""
+    paper = (
+        Dispatch.objects.filter(sender=key.organisation, key=key).order_by("-sent_at").values_list("sent_at", flat=True).first()
+    )
+    receipt = Receipt.objects.filter(key=key).aggregate(last=Max("at"))["last"]
+    return max((moment for moment in (paper, receipt) if moment is not None), default=None)
 
 
 class KeyRing:

@@ -29,7 +29,7 @@ from hiepdong.organisations.models import Organisation
 from . import outbox, signing
 from .domain.envelope import canonical, instant
 from .domain.links import ItemKind, pair_number
-from .keys import ensure_key, make_key
+from .keys import ensure_key, last_signed, make_key
 from .models import LinkIncident, Node, NodeKey, Peer, Residence, SigningKey
 
 INVITATION_FORMAT = "hiepdong.invitation/1"
@@ -685,11 +685,16 @@ def _key_statement(*, node: Node, action: str, owner: str, kid: str, at: datetim
 
 @transaction.atomic
 def rotate_key(*, organisation: Organisation, actor: Seat | None, at: datetime) -> SigningKey:
-    """Give an organisation at home a new key; the key before it signs the statement, and every linked node gets it."""
+    """Give an organisation at home a new key; the key before it signs the statement, and every linked node gets it.
+
+    It begins now; but if the clock went back meanwhile, only when it has passed the last paper that the key before it signed,
+    which goes on until then: else others would take what is on its way for signed after the end of its key.
+    """
     _manages(actor)
     node = this_node()
     old = ensure_key(organisation=organisation, actor=actor, at=at)
-    new = make_key(organisation=organisation, actor=actor, at=at)
+    begins = max(at, last_signed(old) or at)
+    new = make_key(organisation=organisation, actor=actor, at=at, since=begins)
     statement = _key_statement(
         node=node,
         action="add",
@@ -697,7 +702,7 @@ def rotate_key(*, organisation: Organisation, actor: Seat | None, at: datetime) 
         kid=new.kid,
         at=at,
         jwk={k: new.public_jwk[k] for k in ("crv", "kty", "x")},
-        valid_from=instant(at),
+        valid_from=instant(begins),
         valid_until=instant(new.valid_until) if new.valid_until else None,
         replaces=old.kid,
     )
@@ -708,7 +713,7 @@ def rotate_key(*, organisation: Organisation, actor: Seat | None, at: datetime) 
         secret=settings.SECRET_KEY,
         typ=signing.KEY_TYPE,
     )
-    old.valid_until = at
+    old.valid_until = begins
     old.save(update_fields=["valid_until"])
     outbox.enqueue_everywhere(kind=ItemKind.KEY, document=document, at=at)
     facts = {"old": old.kid, "new": new.kid, "statements": [signing.digest_of(document)]}
