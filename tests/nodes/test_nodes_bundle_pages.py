@@ -190,7 +190,7 @@ def test_work_that_was_cut_off_is_done_again_by_the_next_round(offices, monkeypa
     sent(guard, local)
     with guard:
         address = guard.make(guard.node.peer(local.node))
-        monkeypatch.setattr(bundles, "_signed", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        monkeypatch.setattr(bundles, "signed_with", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             bundle_desk.work(at=timezone.now())
         monkeypatch.undo()

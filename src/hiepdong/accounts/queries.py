@@ -37,6 +37,12 @@ def require(seat: Seat, action: Action, *, organisation_id: int | None = None) -
         raise NotAllowed
 
 
+def require_unless_command(actor: Seat | None, action: Action) -> None:
+    """Raise `NotAllowed` unless the seat's role allows the action; nobody (None) is who types a command on the server."""
+    if actor is not None:
+        require(actor, action)
+
+
 def seat_by_calendar_secret(secret: str, *, on: date) -> Seat:
     """Return the seat whose calendar feed has this secret address, while it holds.
 

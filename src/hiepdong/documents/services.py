@@ -1,14 +1,13 @@
 """Numbers and files."""
 
 import hashlib
-import os
-import tempfile
 from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
 
+from hiepdong.kernel.disk import sync_folder, whole_file
 from hiepdong.kernel.errors import DomainError, gettext_noop
 
 from .models import File, Series
@@ -75,13 +74,9 @@ def keep_file(*, data: bytes, name: str, media_type: str, at: datetime) -> File:
     target = path_of(digest)
     if not _holds(target, data):  # also writes over a damaged one: whoever has the right bytes mends it
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=target.parent)
-        with os.fdopen(handle, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(partial, target)
-        _sync_folder(target.parent)
+        with whole_file(target) as out:
+            out.write(data)
+        sync_folder(target.parent)
     found, _made = File.objects.get_or_create(
         digest=digest, defaults={"size": len(data), "media_type": media_type[:100], "name": name[:200], "added_at": at}
     )
@@ -96,15 +91,6 @@ def _holds(path: Path, data: bytes) -> bool:
         return path.stat().st_size == len(data) and path.read_bytes() == data
     except OSError:
         return False
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name in the folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def is_on_disk(file: File) -> bool:

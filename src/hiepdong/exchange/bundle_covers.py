@@ -1,7 +1,5 @@
 """The cover sheet of a bundle that this node wrote: its facts, who sends it, the PDF beside the file."""
 
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -11,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from hiepdong.documents.domain.notation import is_party_body
+from hiepdong.kernel.disk import whole_file
 from hiepdong.kernel.moments import local_day
 from hiepdong.organisations import queries as organisations
 
@@ -86,16 +85,8 @@ def write_cover(written: Written) -> Path:
     target = cover_path(written.path)
     sheet = render_cover_sheet(facts_of(written), issuer=issuer_at(written.row.made_at))
     try:
-        handle, partial = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as out:
-                out.write(sheet)
-                out.flush()
-                os.fsync(out.fileno())
-            Path(partial).replace(target)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
+        with whole_file(target) as out:
+            out.write(sheet)
     except OSError as error:
         raise BundleNotWritten(file=target.name, reason=error.strerror or str(error)) from error
     return target

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from hiepdong.kernel.disk import sync_folder
 from hiepdong.kernel.text import fold
 
 from . import bundle_refusals as refusals
@@ -279,7 +280,8 @@ def _partial(path: Path, refuse: Callable[[OSError], Exception]) -> Iterator[Bin
             partial.replace(path)
         except OSError as error:
             raise refuse(error) from error
-        _sync_folder(path.parent)
+        with suppress(OSError):  # not every file system can promise that the name survives a power cut
+            sync_folder(path.parent)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -292,16 +294,6 @@ def _remove_if_left(path: Path) -> None:
     with suppress(OSError), path.open("rb") as f:
         fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name survive a power cut, where the file system can promise that."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 # --- encrypting -----------------------------------------------------------------------------------------------------------

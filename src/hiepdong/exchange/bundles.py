@@ -8,7 +8,7 @@ applies them in steps that an interruption does not lose: `hiepdong work` goes o
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,7 +22,7 @@ from django.db.models.functions import Length
 
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
-from hiepdong.accounts.queries import require
+from hiepdong.accounts.queries import require_unless_command
 from hiepdong.documents.models import File
 from hiepdong.documents.services import is_on_disk, path_of
 from hiepdong.journal.services import record
@@ -33,6 +33,7 @@ from . import answering, bundle_file, files, intake, links, outbox, signing
 from .domain.envelope import instant
 from .domain.links import ArrivalState, Item, read_item
 from .domain.parts import Load, Part, plan_parts
+from .keys import signed_with
 from .models import Arrival, Attachment, Bundle, Parcel, Peer
 
 STEP = 500
@@ -122,11 +123,6 @@ class Seen:
     encrypted: bool
 
 
-def _manages(actor: Seat | None) -> None:
-    if actor is not None:
-        require(actor, Action.MANAGE_NODE)
-
-
 # --- out -------------------------------------------------------------------------------------------------------------------
 
 
@@ -150,7 +146,7 @@ def export(
     Raises:
         NotLinked: the link is not open. NothingToCarry. BundleNotWritten: the disk is full, gone, read-only.
     """
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     peer = answering.open_peer(peer_id)
     if peer.via_id:
         peer = answering.open_peer(peer.via_id)
@@ -287,7 +283,7 @@ def _write(plan: _Plan, actor: Seat | None, at: datetime, told: Callable[[int], 
             statement=statement,
             items=items(),
             files=sources,
-            sign=lambda payload: _signed(payload, peer, at),
+            sign=lambda payload: signed_with(links.carrying_key(peer, at), payload, typ=signing.BUNDLE_TYPE),
             progress=told,
             source=node.name,
         )
@@ -314,13 +310,6 @@ def _write(plan: _Plan, actor: Seat | None, at: datetime, told: Callable[[int], 
     sizes = File.objects.filter(digest__in=part.files).values_list("size", flat=True)
     encrypted = target.name != name
     return Written(target, row, dict(kinds), sum(sizes), peer.held_through, plan.number, plan.parts, encrypted)
-
-
-def _signed(payload: bytes, peer: Peer, at: datetime) -> bytes:
-    key = links.carrying_key(peer, at)
-    return signing.sign(
-        payload, kid=key.kid, private_encrypted=key.private_encrypted, secret=settings.SECRET_KEY, typ=signing.BUNDLE_TYPE
-    )
 
 
 @contextmanager
@@ -455,7 +444,7 @@ def take(
     Raises:
         BundleRefused and its kinds, BundleOfNobody, BundleForAnother, NotLinked, BundleLocked, SealBroken: nothing was taken.
     """
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     digest, size = bundle_file.digest_of_file(path), path.stat().st_size
     _refuse_own(digest)
     with (
@@ -594,8 +583,3 @@ def _files(bundle: bundle_file.Bundle, peer: Peer, at: datetime, progress: Progr
             arrived += file.kept
         progress("files", min(place + STEP, len(listed)), len(listed))
     return arrived
-
-
-def bundles_of(peer: Peer, *, limit: int = 50) -> Sequence[Bundle]:
-    """Return the newest bundles to and from a peer."""
-    return list(Bundle.objects.filter(peer=peer).order_by("-at", "-id")[:limit])

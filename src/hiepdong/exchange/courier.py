@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import F, Q
 
 from hiepdong.documents.models import File
-from hiepdong.documents.services import is_on_disk, path_of
+from hiepdong.documents.services import path_of
 from hiepdong.journal.queries import entries_about
 from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, NotFound
@@ -75,9 +75,12 @@ def _failed(peer_id: int, error: DomainError, at: datetime) -> None:
     asked = getattr(error, "retry_after_s", None)
     if asked:
         pause = max(pause, type(pause)(seconds=min(asked, 3600)))
-    Peer.objects.filter(pk=peer_id).update(
-        failures=failures, next_try_at=at + pause, last_error=f"{error.code}: {told(error)}"[:300]
-    )
+    Peer.objects.filter(pk=peer_id).update(failures=failures, next_try_at=at + pause, last_error=_reason(error))
+
+
+def _reason(error: DomainError) -> str:
+    """Return why a round failed or stopped, as it is kept beside the link: the code, and the words of the node's language."""
+    return f"{error.code}: {told(error)}"[:300]
 
 
 def _round(peer_id: int, transport: Transport, clock: Callable[[], datetime], done: Round) -> None:
@@ -208,7 +211,7 @@ def _fetch(peer_id: int, transport: Transport, clock: Callable[[], datetime], do
             links.note_incident(peer=peer, code=error.code, facts={"digest": digest}, at=clock())
             continue
         except files.DiskFull as error:
-            done.stopped = f"{error.code}: {error}"[:300]
+            done.stopped = _reason(error)
             return  # papers pass, files wait for room
         file.refresh_from_db()
         done.files_in += file.kept
@@ -220,8 +223,6 @@ def _offer(peer_id: int, transport: Transport, wanted: set[str], done: Round) ->
             file = answering.file_for(peer_id=peer_id, digest=digest)
         except NotFound:
             continue  # it asks for what no paper of ours names: it gets nothing, not even a no
-        if not is_on_disk(file):
-            continue
         have = transport.offered(digest)
         with path_of(digest).open("rb") as source:
             while have < file.size:

@@ -446,7 +446,7 @@ def _row(owner: str, node: str, key: SigningKey | NodeKey) -> dict[str, Any]:
     return {
         "owner": owner,
         "node": node,
-        "jwk": {k: key.public_jwk[k] for k in ("crv", "kty", "x")},
+        "jwk": signing.public_half(key.public_jwk),
         "valid_from": instant(key.valid_from),
         "valid_until": instant(key.valid_until) if key.valid_until else None,
         "revoked_at": instant(key.revoked_at) if key.revoked_at else None,

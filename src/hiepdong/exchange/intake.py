@@ -15,11 +15,11 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, InternalError, OperationalError, connection, transaction
-from django.db.models import Case, Exists, Max, OuterRef, Q, When
+from django.db.models import Case, Exists, OuterRef, Q, When
 
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
-from hiepdong.accounts.queries import require
+from hiepdong.accounts.queries import require_unless_command
 from hiepdong.documents.models import File
 from hiepdong.journal.models import Entry
 from hiepdong.journal.services import entry, record, record_many
@@ -48,7 +48,6 @@ from .models import (
     Peer,
     Receipt,
     ReceiptCode,
-    Residence,
     SigningKey,
 )
 from .rows import EARLIEST, LATEST, addressees_of, attach, check_rows, check_storable, dispatch_of, index, strings_in
@@ -260,12 +259,16 @@ def _locked(peer_id: int) -> Peer:
     Raises:
         NotFound. NotLinked: the link is not open.
     """
-    if Peer.objects.filter(may_relay=True).exists():
-        list(Peer.objects.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
-    peer = links.peer_for(peer_id, for_update=True)
+    peer = _locked_in_order(peer_id)
     if peer.state != Peer.State.LINKED:
         raise NotLinked(name=peer.name)
     return peer
+
+
+def _locked_in_order(peer_id: int) -> Peer:
+    if Peer.objects.filter(may_relay=True).exists():
+        list(Peer.objects.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
+    return links.peer_for(peer_id, for_update=True)
 
 
 def _raise_if_passing(error: BaseException) -> None:
@@ -1110,7 +1113,7 @@ class _Intake:
             kid=kid,
             defaults={
                 "organisation": body,
-                "public_jwk": {k: jwk[k] for k in ("crv", "kty", "x")},
+                "public_jwk": signing.public_half(jwk),
                 "private_encrypted": "",
                 "valid_from": _moment(claims, "valid_from"),
                 "valid_until": _moment(claims, "valid_until") if until else None,
@@ -1258,14 +1261,11 @@ def dismiss(*, arrival_id: int, reason: str, actor: Seat | None, at: datetime) -
 
 def _held(arrival_id: int, actor: Seat | None) -> Arrival:
     """Return a held item, locked after its peer, as everybody locks them."""
-    if actor is not None:
-        require(actor, Action.MANAGE_NODE)
+    require_unless_command(actor, Action.MANAGE_NODE)
     peer_id = Arrival.objects.filter(pk=arrival_id).values_list("peer", flat=True).first()
     if peer_id is None:
         raise NotFound
-    if Peer.objects.filter(may_relay=True).exists():
-        list(Peer.objects.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
-    peer = links.peer_for(peer_id, for_update=True)
+    peer = _locked_in_order(peer_id)
     row = Arrival.objects.select_for_update(of=("self",)).filter(pk=arrival_id).first()
     if row is None or row.state != ArrivalState.HELD:
         raise NotFound
@@ -1320,19 +1320,3 @@ def _found_behind(peer: Peer, theirs: int, at: datetime) -> None:
         return
     links.note_incident(peer=peer, code="exchange.restored_from_backup", facts=facts, at=at)
     links.mark_restored(at=at)
-
-
-def open_incidents(peer: Peer) -> int:
-    """Return how many incidents of the link nobody has looked at."""
-    return LinkIncident.objects.filter(peer=peer, seen_at__isnull=True).count()
-
-
-def highest_of(sender_id: int) -> dict[int, int]:
-    """Return, per recipient, the highest sequence number that is known here from a sender."""
-    rows = Addressee.objects.filter(sender_id_copy=sender_id).values("organisation").annotate(top=Max("sequence"))
-    return {r["organisation"]: r["top"] for r in rows}
-
-
-def residents_of(peer: Peer) -> list[int]:
-    """Return the organisations that live at a peer."""
-    return list(Residence.objects.filter(peer=peer).values_list("organisation", flat=True))

@@ -10,7 +10,7 @@ from hiepdong.journal.services import record
 from hiepdong.organisations.models import Organisation
 
 from . import signing
-from .models import Dispatch, Receipt, SigningKey
+from .models import Dispatch, NodeKey, Receipt, SigningKey
 
 KEY_LIFE = timedelta(days=3 * 365)
 
@@ -63,6 +63,11 @@ def last_signed(key: SigningKey) -> datetime | None:
     return max((moment for moment in (paper, receipt) if moment is not None), default=None)
 
 
+def signed_with(key: SigningKey | NodeKey, payload: bytes, *, typ: str) -> bytes:
+    """Return a signed document: the compact JWS of the payload by a key whose private half is here."""
+    return signing.sign(payload, kid=key.kid, private_encrypted=key.private_encrypted, secret=settings.SECRET_KEY, typ=typ)
+
+
 class KeyRing:
     """The signing keys of a batch, each read once."""
 
@@ -82,7 +87,4 @@ class KeyRing:
     def sign(self, payload: bytes, organisation: Organisation, typ: str) -> tuple[bytes, SigningKey]:
         """Return the signed document and the key that signed it."""
         key = self.of(organisation)
-        signed = signing.sign(
-            payload, kid=key.kid, private_encrypted=key.private_encrypted, secret=settings.SECRET_KEY, typ=typ
-        )
-        return signed, key
+        return signed_with(key, payload, typ=typ), key

@@ -415,12 +415,6 @@ def organisation_keys(*, peer_id: int | None, at: datetime, newest_only: bool = 
     return [_shown(k.organisation.name, k, at, k.pk in newest, k.organisation.key) for k in rows]
 
 
-def residents(peer_id: int | None) -> QuerySet[Organisation]:
-    """Return the organisations that live at a peer (None: here), by name."""
-    found = Organisation.objects.filter(residence__isnull=False, residence__peer=peer_id)
-    return found.order_by("name_sort", "id")
-
-
 @dataclass(frozen=True, slots=True)
 class Trust:
     """How far the time of this node's journal is vouched for by others."""

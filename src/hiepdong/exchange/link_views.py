@@ -99,7 +99,7 @@ def _detail(request: HttpRequest, pk: int, typed: dict[str, Any], status: int = 
     seat, now = request.seat, timezone.now()  # type: ignore[attr-defined]
     row = link_queries.link_for(seat, pk, at=now)
     context: dict[str, Any] = {"now": now, "row": row, "peer": row.peer, "manages": _manages(request)}
-    context["bodies"] = list(link_queries.residents(pk)[:200])
+    context["bodies"] = list(links.residents(pk)[:200])
     if not context["manages"]:
         return render_page(request, "exchange/link_detail.html", "", context | typed, status=status)
     if row.peer.state == "invited":

@@ -19,7 +19,7 @@ from django.db.models import QuerySet
 
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
-from hiepdong.accounts.queries import require
+from hiepdong.accounts.queries import require_unless_command
 from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
 from hiepdong.kernel.text import nfc
@@ -29,7 +29,7 @@ from hiepdong.organisations.models import Organisation
 from . import outbox, signing
 from .domain.envelope import canonical, instant
 from .domain.links import ItemKind, pair_number
-from .keys import ensure_key, last_signed, make_key
+from .keys import ensure_key, last_signed, make_key, signed_with
 from .models import LinkIncident, Node, NodeKey, Peer, Residence, SigningKey
 
 INVITATION_FORMAT = "hiepdong.invitation/1"
@@ -163,10 +163,7 @@ def carrying_key(peer: Peer, at: datetime) -> NodeKey:
 
 def sign_as_node(payload: Mapping[str, Any], *, typ: str, at: datetime) -> bytes:
     """Sign a document in the name of this node."""
-    key = node_key(at)
-    return signing.sign(
-        canonical(payload), kid=key.kid, private_encrypted=key.private_encrypted, secret=settings.SECRET_KEY, typ=typ
-    )
+    return signed_with(node_key(at), canonical(payload), typ=typ)
 
 
 def verified_of_peer(document: bytes, *, typ: str, peer: Peer | None = None) -> tuple[dict[str, Any], Peer]:
@@ -187,17 +184,12 @@ def verified_of_peer(document: bytes, *, typ: str, peer: Peer | None = None) -> 
     return claims, key.peer
 
 
-def _manages(actor: Seat | None) -> None:
-    if actor is not None:
-        require(actor, Action.MANAGE_NODE)
-
-
 @transaction.atomic
 def found_node(
     *, name: str, speaker: Organisation, at_home: Collection[Organisation], address: str = "", actor: Seat | None, at: datetime
 ) -> Node:
     """Give this node its identity: a name, keys of its own, the organisations whose home it is (the speaker is one)."""
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     earlier = node_or_none()
     if earlier is not None:
         raise NodeAlreadyFounded(name=earlier.name)
@@ -240,7 +232,7 @@ def set_node(
     Raises:
         AddressUnusable: others could not use it. NotAtHome: the speaker lives elsewhere.
     """
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     node = this_node()
     facts = {}
     if name is not None and name.strip():
@@ -269,7 +261,7 @@ def pin_certificates(*, peer_id: int, digests: Collection[str], actor: Seat | No
     Raises:
         CertificateUnusable: one of them is no SHA-256.
     """
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     peer = peer_for(peer_id, for_update=True)
     wanted = sorted({d.replace(":", "").lower() for d in digests})
     wrong = next((d for d in wanted if len(d) != 64 or set(d) - set("0123456789abcdef")), None)
@@ -285,7 +277,7 @@ def pin_certificates(*, peer_id: int, digests: Collection[str], actor: Seat | No
 @transaction.atomic
 def take_home(*, organisation: Organisation, actor: Seat | None, at: datetime) -> None:
     """Make this node the home of one more organisation, unless another node is."""
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     this_node()
     found = Residence.objects.filter(organisation=organisation).first()
     if found is not None and found.peer_id is not None:
@@ -298,7 +290,7 @@ def take_home(*, organisation: Organisation, actor: Seat | None, at: datetime) -
 @transaction.atomic
 def release_home(*, organisation: Organisation, actor: Seat | None, at: datetime) -> None:
     """Let an organisation go, so that another node can be its home. Its keys here sign nothing more; its papers stay."""
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     this_node()
     Residence.objects.filter(organisation=organisation, peer__isnull=True).delete()
     SigningKey.objects.filter(organisation=organisation, valid_until__isnull=True).update(valid_until=at)
@@ -361,7 +353,7 @@ def directory_of(organisations: Iterable[Organisation]) -> dict[str, Any]:
         keys += [
             {
                 "owner": o.key,
-                "jwk": {k: key.public_jwk[k] for k in ("crv", "kty", "x")},
+                "jwk": signing.public_half(key.public_jwk),
                 "valid_from": instant(key.valid_from),
                 "valid_until": instant(key.valid_until) if key.valid_until else None,
             }
@@ -373,13 +365,19 @@ def directory_of(organisations: Iterable[Organisation]) -> dict[str, Any]:
 
 def at_home() -> list[Organisation]:
     """Return the organisations whose home this node is, by their names."""
-    return list(Organisation.objects.filter(residence__isnull=False, residence__peer__isnull=True).order_by("name_sort"))
+    return list(residents(None))
+
+
+def residents(peer_id: int | None) -> QuerySet[Organisation]:
+    """Return the organisations that live at a peer (None: here), by name."""
+    found = Organisation.objects.filter(residence__isnull=False, residence__peer=peer_id)
+    return found.order_by("name_sort", "id")
 
 
 @transaction.atomic
 def make_invitation(*, tls: Collection[str] = (), actor: Seat | None, at: datetime) -> bytes:
     """Return a signed invitation of this node, good for 30 days; every organisation at home gets its key now."""
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     node = this_node()
     homes = at_home()
     for organisation in homes:
@@ -390,7 +388,7 @@ def make_invitation(*, tls: Collection[str] = (), actor: Seat | None, at: dateti
         "node": {
             "id": str(node.node_id),
             "name": node.name,
-            "jwk": {k: key.public_jwk[k] for k in ("crv", "kty", "x")},
+            "jwk": signing.public_half(key.public_jwk),
         },
         "speaker": node.speaker.key if node.speaker else "",
         "address": node.address,
@@ -446,7 +444,7 @@ def read_invitation(document: bytes) -> Invitation:
             node_id=uuid.UUID(node["id"]),
             name=nfc(str(node["name"]))[:120],
             kid=kid,
-            jwk={k: node["jwk"][k] for k in ("crv", "kty", "x")},
+            jwk=signing.public_half(node["jwk"]),
             speaker=str(claims["speaker"]),
             address=address,
             tls=tuple(str(t) for t in claims["tls"]),
@@ -481,7 +479,7 @@ def accept_invitation(*, document: bytes, actor: Seat | None, at: datetime) -> P
     Raises:
         InvitationUnusable: damaged, expired, our own, or of a node known by another key.
     """
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     node = this_node()
     invitation = read_invitation(document)
     if invitation.node_id == node.node_id:
@@ -517,7 +515,7 @@ def confirm_peer(*, peer_id: int, number: str, actor: Seat | None, at: datetime)
     Raises:
         PairNumberDiffers, ClaimedTwice: nothing was changed.
     """
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     peer = peer_for(peer_id, for_update=True)
     if peer.state == Peer.State.LINKED:
         return peer
@@ -576,7 +574,7 @@ def take_directory(*, peer: Peer, directory: Mapping[str, Any], at: datetime) ->
             kid=kid,
             defaults={
                 "organisation": owner,
-                "public_jwk": {k: row["jwk"][k] for k in ("crv", "kty", "x")},
+                "public_jwk": signing.public_half(row["jwk"]),
                 "private_encrypted": "",
                 "valid_from": datetime.fromisoformat(row["valid_from"]),
                 "valid_until": datetime.fromisoformat(row["valid_until"]) if row.get("valid_until") else None,
@@ -631,7 +629,7 @@ def peer_for(peer_id: int, *, for_update: bool = False) -> Peer:
 @transaction.atomic
 def set_state(*, peer_id: int, state: str, actor: Seat | None, at: datetime) -> Peer:
     """Pause a link, take it up again, or end it. What waits stays; an ended link is taken up by a fresh invitation only."""
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     peer = peer_for(peer_id, for_update=True)
     allowed = {("linked", "paused"), ("paused", "linked"), ("linked", "ended"), ("paused", "ended"), ("invited", "ended")}
     if (str(peer.state), state) in allowed:
@@ -663,7 +661,7 @@ def see_incident(*, incident_id: int, actor: Seat | None, at: datetime) -> LinkI
     Raises:
         NotFound: there is none.
     """
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     found = LinkIncident.objects.select_for_update(of=("self",)).select_related("peer").filter(pk=incident_id).first()
     if found is None:
         raise NotFound
@@ -690,7 +688,7 @@ def rotate_key(*, organisation: Organisation, actor: Seat | None, at: datetime) 
     It begins now; but if the clock went back meanwhile, only when it has passed the last paper that the key before it signed,
     which goes on until then: else others would take what is on its way for signed after the end of its key.
     """
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     node = this_node()
     old = ensure_key(organisation=organisation, actor=actor, at=at)
     begins = max(at, last_signed(old) or at)
@@ -701,18 +699,12 @@ def rotate_key(*, organisation: Organisation, actor: Seat | None, at: datetime) 
         owner=organisation.key,
         kid=new.kid,
         at=at,
-        jwk={k: new.public_jwk[k] for k in ("crv", "kty", "x")},
+        jwk=signing.public_half(new.public_jwk),
         valid_from=instant(begins),
         valid_until=instant(new.valid_until) if new.valid_until else None,
         replaces=old.kid,
     )
-    document = signing.sign(
-        canonical(statement),
-        kid=old.kid,
-        private_encrypted=old.private_encrypted,
-        secret=settings.SECRET_KEY,
-        typ=signing.KEY_TYPE,
-    )
+    document = signed_with(old, canonical(statement), typ=signing.KEY_TYPE)
     old.valid_until = begins
     old.save(update_fields=["valid_until"])
     outbox.enqueue_everywhere(kind=ItemKind.KEY, document=document, at=at)
@@ -727,7 +719,7 @@ def revoke_key(*, kid: str, reason: str, actor: Seat | None, at: datetime) -> Si
 
     The node vouches for the revocation and for the key after it; the other side compares the new key by telephone.
     """
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     node = this_node()
     key = SigningKey.objects.select_for_update(of=("self",)).select_related("organisation").filter(kid=kid).first()
     if key is None or not is_at_home(key.organisation_id):
@@ -760,7 +752,7 @@ def vouch_for(*, key: SigningKey, replaces: str, at: datetime) -> None:
         owner=key.organisation.key,
         kid=key.kid,
         at=at,
-        jwk={k: key.public_jwk[k] for k in ("crv", "kty", "x")},
+        jwk=signing.public_half(key.public_jwk),
         valid_from=instant(key.valid_from),
         valid_until=instant(key.valid_until) if key.valid_until else None,
         replaces=replaces,
@@ -778,7 +770,7 @@ def rotate_node_key(*, actor: Seat | None, at: datetime) -> NodeKey:
     What the earlier key signed stays good for ever. Until a linked node has the statement, the earlier key goes on signing
     requests and bundles to it (`carrying_key`).
     """
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     node, old = this_node(), node_key(at)
     new = _new_node_key(at)
     document = _node_key_statement(node=node, key=new, replaces=old.kid, signer=old, at=at)
@@ -797,13 +789,13 @@ def revoke_node_key(*, reason: str, actor: Seat | None, at: datetime) -> NodeKey
     The old key cannot vouch for the new one: each linked node holds its statement, and every word under it, until a person
     there has compared its fingerprint with the one that is read out here.
     """
-    _manages(actor)
+    require_unless_command(actor, Action.MANAGE_NODE)
     node, old = this_node(), node_key(at)
     new = _new_node_key(at)
     introduced = _node_key_statement(node=node, key=new, replaces=old.kid, signer=new, at=at)
     why = nfc(reason.strip())[:300]
     statement = _key_statement(node=node, action="revoke", owner="", kid=old.kid, at=at, reason=why)
-    revoked = _signed_by(old, statement)
+    revoked = signed_with(old, canonical(statement), typ=signing.KEY_TYPE)
     old.revoked_at = at
     old.save(update_fields=["revoked_at"])
     # First the new one: with the revocation the others stop listening to the old one.
@@ -829,21 +821,11 @@ def _node_key_statement(*, node: Node, key: NodeKey, replaces: str, signer: Node
         owner="",
         kid=key.kid,
         at=at,
-        jwk={k: key.public_jwk[k] for k in ("crv", "kty", "x")},
+        jwk=signing.public_half(key.public_jwk),
         valid_from=instant(key.valid_from),
         replaces=replaces,
     )
-    return _signed_by(signer, statement)
-
-
-def _signed_by(key: NodeKey, statement: Mapping[str, Any]) -> bytes:
-    return signing.sign(
-        canonical(statement),
-        kid=key.kid,
-        private_encrypted=key.private_encrypted,
-        secret=settings.SECRET_KEY,
-        typ=signing.KEY_TYPE,
-    )
+    return signed_with(signer, canonical(statement), typ=signing.KEY_TYPE)
 
 
 def jwk_of(claims: Mapping[str, Any], kid: str) -> dict[str, Any]:
@@ -855,7 +837,7 @@ def jwk_of(claims: Mapping[str, Any], kid: str) -> dict[str, Any]:
     jwk = claims.get("jwk")
     if not isinstance(jwk, Mapping) or signing.thumbprint_of(jwk) != kid:
         raise signing.BadSignature(what="jwk")
-    return {k: jwk[k] for k in ("crv", "kty", "x")}
+    return signing.public_half(jwk)
 
 
 def learn_node_key(

@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef, Prefetch
+from django.db.models import Exists, OuterRef
 
 from hiepdong.shell.bulk import insert
 
 from . import signing
 from .domain.links import Item
-from .models import Addressee, Attachment, Dispatch, Parcel, Peer, Receipt, Residence
+from .models import Addressee, Dispatch, Parcel, Peer, Receipt, Residence
 
 OPEN = (Peer.State.LINKED, Peer.State.PAUSED)
 
@@ -159,18 +159,3 @@ def document_of(parcel: Parcel) -> bytes:
     if parcel.receipt is not None:
         return bytes(parcel.receipt.signed)
     return bytes(parcel.document or b"")
-
-
-def files_for(peer: Peer, *, after: int, through: int) -> list[Attachment]:
-    """Return the attachments of the papers in a stretch of positions, each file once, in the order of their first paper."""
-    rows = (
-        Dispatch.objects.filter(parcels__peer=peer, parcels__position__gt=after, parcels__position__lte=through)
-        .order_by("parcels__position")
-        .prefetch_related(Prefetch("attachments", Attachment.objects.select_related("file")))
-        .defer("signed")
-    )
-    found: dict[int, Attachment] = {}
-    for dispatch in rows.iterator(chunk_size=500):
-        for attachment in dispatch.attachments.all():
-            found.setdefault(attachment.file_id, attachment)
-    return list(found.values())

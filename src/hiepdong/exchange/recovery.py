@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
-from hiepdong.accounts.queries import require
+from hiepdong.accounts.queries import require_unless_command
 from hiepdong.documents.models import Series
 from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError
@@ -349,7 +349,7 @@ class _Back:
             raise signing.BadSignature(what="jwk")
         begins = datetime.fromisoformat(str(claims["valid_from"]))
         ends = datetime.fromisoformat(str(claims["valid_until"])) if claims.get("valid_until") else None
-        public = {k: claims["jwk"][k] for k in ("crv", "kty", "x")}
+        public = signing.public_half(claims["jwk"])
         values = {"organisation": owner, "public_jwk": public, "private_encrypted": "", "valid_from": begins}
         key, lost = SigningKey.objects.get_or_create(kid=kid, defaults=values | {"valid_until": ends})
         if lost:
@@ -459,8 +459,8 @@ def end_recovery(*, actor: Seat | None, at: datetime, forced: bool = False) -> b
     Raises:
         NotAllowed: only a node administrator decides so.
     """
-    if forced and actor is not None:
-        require(actor, Action.MANAGE_NODE)
+    if forced:
+        require_unless_command(actor, Action.MANAGE_NODE)
     node = Node.objects.select_for_update(of=("self",)).filter(state=Node.State.RECOVERING).first()
     if node is None:
         return False

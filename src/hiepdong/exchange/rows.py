@@ -30,6 +30,11 @@ def register_of(kind: str) -> str:
     return SERVICE if kind in SERVICE_KINDS else OUT
 
 
+def stands_apart(kind: str) -> bool:
+    """Say whether a kind of dispatch is no exchange between people: what takes back, and the nodes' own service."""
+    return kind == "withdrawal" or kind in SERVICE_KINDS
+
+
 def texts_of(content: Content) -> Iterable[str]:
     """Yield every text of a paper: subject, reason, title, and all that its body holds."""
     yield from (content.subject, content.reason, content.signer_title)
@@ -127,7 +132,7 @@ def addressees_of(
             sequence=r.sequence,
             previous_digest=r.previous,
             sent_at=content.sent_at,
-            apart=content.kind == "withdrawal" or content.kind in SERVICE_KINDS,
+            apart=stands_apart(content.kind),
             arrived_at=arrived.get(r.organisation),
         )
         for r in content.recipients

@@ -41,7 +41,7 @@ from .models import (
     ReceiptCode,
     SeparateChannel,
 )
-from .rows import register_of, strings_in
+from .rows import register_of, stands_apart, strings_in
 
 
 class DraftClosed(DomainError):
@@ -365,7 +365,7 @@ def _deliver(
                 sequence=sequence,
                 previous_digest=previous,
                 sent_at=row.sent_at,
-                apart=row.kind == Kind.WITHDRAWAL or row.kind in SERVICE_KINDS,
+                apart=stands_apart(row.kind),
             )
             for o, role, sequence, previous in plan
         ]

@@ -4,10 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
-
 from . import links, signing
 from .domain.envelope import canonical, instant
+from .keys import signed_with
 from .models import Peer
 
 FORMAT = "hiepdong.request/1"
@@ -40,14 +39,7 @@ class Signer:
             "to": self._to,
             "at": instant(at),
         }
-        document = signing.sign(
-            canonical(payload),
-            kid=self._key.kid,
-            private_encrypted=self._key.private_encrypted,
-            secret=settings.SECRET_KEY,
-            typ=signing.REQUEST_TYPE,
-        )
-        return document.decode("ascii")
+        return signed_with(self._key, canonical(payload), typ=signing.REQUEST_TYPE).decode("ascii")
 
 
 def read(document: bytes, *, method: str, path: str) -> SignedRequest:

@@ -191,6 +191,15 @@ def _proves_nothing(x: str) -> bool:
     return y >= 2**255 - 19 or y.to_bytes(32, "little").hex() in _SMALL_ORDER
 
 
+def public_half(jwk: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of an Ed25519 JWK that make its public half, and nothing else.
+
+    Raises:
+        KeyError: one is missing.
+    """
+    return {name: jwk[name] for name in ("crv", "kty", "x")}
+
+
 def thumbprint_of(public_jwk: Mapping[str, Any]) -> str:
     """Return the RFC 7638 thumbprint of an Ed25519 public key.
 

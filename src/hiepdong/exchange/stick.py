@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
-from hiepdong.accounts.queries import require
+from hiepdong.accounts.queries import require_unless_command
 from hiepdong.kernel.errors import DomainError
 
 from . import bundle_file, bundles, links, signing
@@ -62,8 +62,7 @@ def sync(
     Raises:
         BundleUnreadable: the folder cannot be read.
     """
-    if actor is not None:
-        require(actor, Action.MANAGE_NODE)
+    require_unless_command(actor, Action.MANAGE_NODE)
     work = _Work(folder, actor, at, encrypt, cover, told)
     for path in _bundles_in(folder):
         work.take(path)

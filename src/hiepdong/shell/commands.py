@@ -1,5 +1,9 @@
 """What the commands share: a refusal is a sentence with a hint and exit code 1, never a traceback."""
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -52,6 +56,24 @@ def bytes_of(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}", returncode=2) from error
+
+
+@contextmanager
+def stopped_in_order(hint: str) -> Iterator[None]:
+    """Turn Ctrl+C and a stop of the service into a refusal: a sentence that says what became of it and how to go on."""
+
+    def stop(_number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, stop) if main else None
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise CommandError(hint, returncode=1) from error
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
 
 
 class PlainCommand(BaseCommand):

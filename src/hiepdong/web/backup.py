@@ -25,6 +25,7 @@ from django.db import connection, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from hiepdong.exchange import links, search_index
+from hiepdong.kernel.disk import sync_folder
 from hiepdong.kernel.errors import DomainError, gettext_noop
 from hiepdong.shell.commands import UNFINISHED
 
@@ -207,7 +208,7 @@ def _new_file(path: Path) -> Iterator[_NewFile]:
             file.flush()
             os.fsync(file.fileno())
             os.rename(part, path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
             if mine or part.stat().st_size == 0:  # empty: stopped before the lock
@@ -216,14 +217,6 @@ def _new_file(path: Path) -> Iterator[_NewFile]:
             kind = _FULL.get(error.errno or 0, BackupUnwritten)
             raise kind(folder=path.parent, reason=error.strerror) from error
         raise
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class _Making:
@@ -450,7 +443,7 @@ def _empty_node(folder: Path) -> Iterator[None]:
         raise NodeNotEmpty(place=folder) from error
     except OSError as error:
         raise RestoreUnwritten(folder=folder, reason=error.strerror) from error
-    _sync_folder(folder)
+    sync_folder(folder)
     try:
         yield
     except BaseException as error:
@@ -466,7 +459,7 @@ def _empty_node(folder: Path) -> Iterator[None]:
             raise (RestoreDiskFull if full else RestoreUnwritten)(folder=folder, reason=reason) from error
         raise
     mark.unlink()
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
 def _used() -> bool:
@@ -500,7 +493,7 @@ def _empty_database() -> Iterator[None]:
         with open(partial, "rb") as file:
             os.fsync(file.fileno())
         os.rename(partial, name)
-        _sync_folder(Path(name).parent)
+        sync_folder(Path(name).parent)
     except BaseException:
         connection.close()
         for ending in ("", "-wal", "-shm", "-journal"):

@@ -95,7 +95,7 @@ def test_a_link_through_the_pages_needs_the_number_and_takes_nothing_before(foun
     peer = Peer.objects.get()
     assert answer.headers["Location"] == reverse("exchange:link_detail", args=[peer.pk])
     assert peer.state == "invited"
-    assert not link_queries.residents(peer.pk).exists()
+    assert not links.residents(peer.pk).exists()
     number = links.number_with(far.key.kid, now)
     shown = page(runs, "exchange:link_detail", peer.pk)
     assert all(f"<span>{g}</span>" in shown for g in number.split())
@@ -106,7 +106,7 @@ def test_a_link_through_the_pages_needs_the_number_and_takes_nothing_before(foun
     assert Peer.objects.get().state == "invited"
     assert runs.post(confirm, {"number": number.replace(" ", "")}).status_code == 302
     assert Peer.objects.get().state == "linked"
-    assert link_queries.residents(peer.pk).count() == 2
+    assert links.residents(peer.pk).count() == 2
 
 
 def test_pressing_that_the_number_is_the_same_links_as_typing_it_does(founded, far, runs):
@@ -186,7 +186,7 @@ def test_a_quiet_link_is_noticed_while_it_is_quiet_and_told_apart_from_nothing_h
 
 
 def test_what_waits_to_go_out_is_counted_and_the_oldest_is_told(founded, peer, runs, now):
-    far = link_queries.residents(peer.pk).first()
+    far = links.residents(peer.pk).first()
     for _ in range(3):
         send(founded, [far], now)
     Parcel.objects.update(made_at=now - timedelta(hours=5))
@@ -273,7 +273,7 @@ def test_who_reads_papers_sees_how_a_link_is_but_neither_items_nor_keys(founded,
 
 
 def test_who_sits_at_a_body_that_lives_elsewhere_sees_no_link(founded, far, peer):
-    there = entered(seat(link_queries.residents(peer.pk).first()))
+    there = entered(seat(links.residents(peer.pk).first()))
     page(there, "exchange:link_list", status=404)
     page(there, "exchange:link_detail", peer.pk, status=404)
 
@@ -302,7 +302,7 @@ def test_each_list_is_given_as_csv(founded, far, peer, runs, now, show):
 
 def busy(world, far, peer, now, times):
     """Something of everything, `times` of each."""
-    bodies = list(link_queries.residents(peer.pk))
+    bodies = list(links.residents(peer.pk))
     far.position += 1
     for n in range(times):
         far.gives(peer, far.paper("x.huyen", [world.station.key, world.district.key], skip=1))
@@ -360,7 +360,7 @@ def test_the_queries_of_the_list_and_of_the_desk_do_not_grow_with_the_links(foun
 
 
 def test_the_page_of_a_paper_says_for_each_recipient_why_it_is_not_there_yet(founded, peer, runs, now):
-    far = link_queries.residents(peer.pk).first()
+    far = links.residents(peer.pk).first()
     sent = send(founded, [far, founded.district], now)
     client = entered(founded.signer)
     shown = page(client, "exchange:dispatch_detail", sent.uuid)
@@ -375,7 +375,7 @@ def test_the_page_of_a_paper_says_for_each_recipient_why_it_is_not_there_yet(fou
 
 
 def test_recipients_with_the_same_way_are_told_together_until_one_of_them_answers(founded, peer, now):
-    bodies = list(link_queries.residents(peer.pk))
+    bodies = list(links.residents(peer.pk))
     sent = send(founded, [*bodies, founded.district], now)
     names = [a.name for a in whereabouts(founded.signer, sent).answers]
     assert names == [", ".join(b.name for b in bodies), founded.district.name]
@@ -389,7 +389,7 @@ def test_a_paper_within_one_node_asks_no_question_and_a_node_alone_neither(found
 
 
 def test_the_queries_of_a_paper_to_another_node_do_not_grow_with_its_recipients(founded, peer, now):
-    bodies = list(link_queries.residents(peer.pk))
+    bodies = list(links.residents(peer.pk))
     client = entered(founded.signer)
 
     def asked(sent):
@@ -452,12 +452,12 @@ def bound_only(settings):
 
 
 def test_without_the_setting_everyone_on_a_linked_node_may_be_written_to(founded, peer, now):
-    sent = send(founded, list(link_queries.residents(peer.pk)), now)
+    sent = send(founded, list(links.residents(peer.pk)), now)
     assert sent.addressees.count() == 2
 
 
 def test_with_it_only_those_whom_a_regulation_binds_get_it_without_a_hole_and_the_page_says_why(founded, peer, now, bound_only):
-    bound, other = link_queries.residents(peer.pk)
+    bound, other = links.residents(peer.pk)
     founded.instrument.parties.create(organisation=bound, side="locality")
     sent = send(founded, [bound, other], now, copies=[founded.district])
     assert {a.organisation_id for a in sent.addressees.all()} == {bound.pk, founded.district.pk}
@@ -471,7 +471,7 @@ def test_with_it_only_those_whom_a_regulation_binds_get_it_without_a_hole_and_th
 
 
 def test_nobody_left_is_a_refusal_that_names_them_and_numbers_nothing(founded, peer, now, bound_only):
-    _bound, other = link_queries.residents(peer.pk)
+    _bound, other = links.residents(peer.pk)
     with pytest.raises(services.NothingToShare) as refused:
         send(founded, [other], now)
     assert refused.value.facts["names"] == other.name
@@ -479,7 +479,7 @@ def test_nobody_left_is_a_refusal_that_names_them_and_numbers_nothing(founded, p
 
 
 def test_a_withdrawal_reaches_whoever_has_the_paper_although_the_regulation_has_ended(founded, peer, now, settings):
-    far = link_queries.residents(peer.pk).first()
+    far = links.residents(peer.pk).first()
     sent = send(founded, [far], now)
     settings.HIEPDONG_SHARE_ONLY_BOUND = True
     taken_back = services.withdraw(dispatch_uuid=sent.uuid, reason="Nhầm", actor=founded.signer, at=now)
@@ -487,7 +487,7 @@ def test_a_withdrawal_reaches_whoever_has_the_paper_although_the_regulation_has_
 
 
 def test_the_receiver_narrows_again_and_says_so_to_the_sender(founded, far, peer, now, bound_only):
-    bound = link_queries.residents(peer.pk).get(key="x.huyen")
+    bound = links.residents(peer.pk).get(key="x.huyen")
     (unbound,) = far.gives(peer, far.paper("x.xa", [founded.station.key])).outcomes
     assert (unbound.state, unbound.code) == ("held", "exchange.nothing_to_share")
     founded.instrument.parties.create(organisation=bound, side="locality")
@@ -507,7 +507,7 @@ def test_what_was_narrowed_on_arrival_is_taken_by_a_persons_decision(founded, fa
 
 
 def test_what_the_other_node_said_of_a_paper_stands_on_its_page(founded, peer, now):
-    far = link_queries.residents(peer.pk).first()
+    far = links.residents(peer.pk).first()
     sent = send(founded, [far], now)
     said = [{"position": 1, "state": "applied", "code": "exchange.recipient_narrowed"}]
     intake.confirmed(peer_id=peer.pk, held_through=1, outcomes=said, at=now)

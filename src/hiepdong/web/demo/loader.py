@@ -17,6 +17,7 @@ from hiepdong.exchange.models import Dispatch
 from hiepdong.kernel.errors import DomainError, gettext_noop
 from hiepdong.organisations import queries as organisations
 from hiepdong.organisations import services as organisations_services
+from hiepdong.organisations.models import Organisation
 from hiepdong.regulations import services as regulations
 from hiepdong.regulations.models import Instrument
 from hiepdong.territories import services as territories
@@ -133,6 +134,25 @@ def owed_of(instrument: Instrument) -> list[Owed]:
     return found
 
 
+def outgoing_of(plan: Planned, known: dict[str, Organisation]) -> exchange.Outgoing:
+    """Return a planned paper as the services take it; `known` holds its bodies by key."""
+    return exchange.Outgoing(
+        kind=plan.kind,
+        sender=known[plan.sender],
+        to=[known[k] for k in plan.to],
+        copies=[known[k] for k in plan.copies],
+        subject=plan.subject,
+        sent_at=plan.sent_at,
+        body=plan.body,
+        answers=plan.answers,
+        acknowledged_at=plan.acknowledged_at,
+        returned_at=plan.returned_at,
+        return_reason=plan.return_reason,
+        replaces_id=plan.replaces_id,
+        id=plan.id,
+    )
+
+
 def _send(plans: list[Planned], at: datetime, progress: Callable[[str], None]) -> None:
     keys = {k for p in plans for k in (p.sender, *p.to, *p.copies)}
     known = organisations.organisations_by_keys(keys)
@@ -140,24 +160,7 @@ def _send(plans: list[Planned], at: datetime, progress: Callable[[str], None]) -
         for start in range(0, len(plans), BATCH):
             batch = plans[start : start + BATCH]
             exchange.send_many(
-                items=[
-                    exchange.Outgoing(
-                        kind=p.kind,
-                        sender=known[p.sender],
-                        to=[known[k] for k in p.to],
-                        copies=[known[k] for k in p.copies],
-                        subject=p.subject,
-                        sent_at=p.sent_at,
-                        body=p.body,
-                        answers=p.answers,
-                        acknowledged_at=p.acknowledged_at,
-                        returned_at=p.returned_at,
-                        return_reason=p.return_reason,
-                        replaces_id=p.replaces_id,
-                        id=p.id,
-                    )
-                    for p in batch
-                ],
+                items=[outgoing_of(p, known) for p in batch],
                 actor=None,
                 at=at,
             )

@@ -7,6 +7,7 @@ until 14 November and silent since. What is made up is marked as in the demo of 
 
 import json
 import tomllib
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from hiepdong.regulations.models import Instrument
 from hiepdong.territories import services as territories
 from hiepdong.web.services import react
 
-from .loader import owed_of, shape_of
+from .loader import outgoing_of, owed_of, shape_of
 from .year import make_year
 
 FIRST = datetime(2019, 12, 14, 17, tzinfo=UTC)  # 15 December in Viet Nam, the first day of the year of the regulation
@@ -169,21 +170,7 @@ def send(side: str, since: datetime, until: datetime) -> str:
     for start in range(0, len(own), 400):
         services.send_many(
             items=[
-                services.Outgoing(
-                    kind=p.kind,
-                    sender=known[p.sender],
-                    to=[known[k] for k in p.to],
-                    copies=[known[k] for k in p.copies],
-                    subject=p.subject,
-                    sent_at=p.sent_at,
-                    body=p.body,
-                    answers=p.answers,
-                    acknowledged_at=p.acknowledged_at,
-                    returned_at=p.returned_at,
-                    return_reason=p.return_reason,
-                    replaces_id=p.replaces_id if p.replaces_id in earlier else "",
-                    id=p.id,
-                )
+                replace(outgoing_of(p, known), replaces_id=p.replaces_id if p.replaces_id in earlier else "")
                 for p in own[start : start + 400]
             ],
             actor=None,

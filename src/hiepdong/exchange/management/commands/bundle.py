@@ -2,11 +2,8 @@
 
 import argparse
 import json
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +19,7 @@ from hiepdong.exchange.link_queries import peer_by
 from hiepdong.exchange.templatetags.bundles import groups_of_four, size_of, state_counts, step_name
 from hiepdong.exchange.templatetags.links import meaning
 from hiepdong.kernel.errors import DomainError
-from hiepdong.shell.commands import PlainCommand, told
+from hiepdong.shell.commands import PlainCommand, stopped_in_order, told
 from hiepdong.shell.templatetags.hiepdong import moment
 
 EVERY_SECONDS = 2.0
@@ -54,24 +51,6 @@ def teller(write: Callable[[str], Any]) -> Callable[[str, str, int, int], None]:
         write(f"bundle: {whom}: {step_name(what)} {share}")
 
     return tell
-
-
-@contextmanager
-def stopped_in_order(hint: str) -> Iterator[None]:
-    """Turn Ctrl+C and a stop of the service into a sentence that says how to go on; nothing is lost."""
-
-    def stop(_number: int, _frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, stop) if main else None
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise CommandError(hint, returncode=1) from error
-    finally:
-        if main:
-            signal.signal(signal.SIGTERM, before)
 
 
 class Command(PlainCommand):

@@ -131,7 +131,7 @@ class Command(PlainCommand):
             "journal_witnessed_at": trust.witnessed_at.isoformat() if trust.witnessed_at else None,
             "journal_unwitnessed_since": trust.oldest_at.isoformat() if trust.oldest_at else None,
             "since": day(trust.oldest_at) if trust.oldest_at else "",
-            "organisations": [{"key": o.key, "name": o.name} for o in link_queries.residents(None)],
+            "organisations": [{"key": o.key, "name": o.name} for o in links.residents(None)],
         }
 
     def _set(self, options: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 import json
 import os
-import signal
-import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from hiepdong.exchange import signing
-from hiepdong.shell.commands import PlainCommand, bytes_of
+from hiepdong.shell.commands import PlainCommand, bytes_of, stopped_in_order
 from hiepdong.web import archive, backup
 
 EVERY_SECONDS = 2.0
@@ -54,22 +52,9 @@ def teller(write: Callable[[str], Any]) -> backup.Tell:
     return tell
 
 
-@contextmanager
-def stopped_in_order() -> Iterator[None]:
+def undone_in_order() -> AbstractContextManager[None]:
     """Let Ctrl+C and a stop of the service take away what was begun, and say so."""
-
-    def stop(_number: int, _frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, stop) if main else None
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise CommandError(_("Stopped. What was begun was taken away; run it again."), returncode=1) from error
-    finally:
-        if main:
-            signal.signal(signal.SIGTERM, before)
+    return stopped_in_order(_("Stopped. What was begun was taken away; run it again."))
 
 
 def told_in_words(facts: backup.Facts) -> Iterator[str]:
@@ -116,7 +101,7 @@ class Command(PlainCommand):
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with override("vi"), stopped_in_order():
+        with override("vi"), undone_in_order():
             if options["new_identity"]:
                 self._new_identity(options)
                 return

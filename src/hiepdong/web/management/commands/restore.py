@@ -15,7 +15,7 @@ from django.utils.translation import override
 from hiepdong.shell.commands import PlainCommand
 from hiepdong.web import backup
 
-from .backup import key_of, stopped_in_order, teller, told_in_words
+from .backup import key_of, teller, told_in_words, undone_in_order
 
 
 class Command(PlainCommand):
@@ -41,7 +41,7 @@ class Command(PlainCommand):
             if os.environ.get("HIEPDONG_DATA") == str(into.absolute()):
                 raise CommandError(f"--into: {os.environ.get('DJANGO_SETTINGS_MODULE')}: HIEPDONG_DATA", returncode=2)
             _begin_again(into.absolute())
-        with override("vi"), stopped_in_order():
+        with override("vi"), undone_in_order():
             if not options["file"].is_file():
                 raise CommandError(f"{options['file']}: {_('there is no such file')}", returncode=2)
             tell = teller(lambda line: self.stderr.write(f"restore: {line}"))
