@@ -12,12 +12,14 @@ from hiepdong.exchange import (
     checkpoints,
     intake,
     key_tending,
+    keys,
     links,
     queries,
     services,
     signed_request,
     signing,
 )
+from hiepdong.exchange.domain.envelope import canonical
 from hiepdong.exchange.models import Arrival, Dispatch, LinkIncident, NodeKey, Parcel, PeerCheckpoint, SigningKey
 from hiepdong.journal.models import Entry
 from hiepdong.journal.services import seal_entries
@@ -234,7 +236,7 @@ def test_a_statement_about_the_key_of_another_node_is_refused(nodes):
         false = links._key_statement(node=node, action="revoke", owner="", kid=key.kid, at=guard.clock())
         with local:
             false["node"] = str(links.this_node().node_id)
-        document = links._signed_by(key, false)
+        document = keys.signed_with(key, canonical(false), typ=signing.KEY_TYPE)
         links.outbox.enqueue_document(peer=peer, kind="key", document=document, at=guard.clock())
     guard.round(local)
     assert unsettled(local) == [("refused", "exchange.foreign_key")]

@@ -6,7 +6,6 @@ comes, or by a person, with a record); refused, with a code, and kept as evidenc
 """
 
 import re
-import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, InternalError, OperationalError, connection, transaction
-from django.db.models import Case, Exists, OuterRef, Q, When
+from django.db.models import BigIntegerField, Case, CharField, Count, Exists, OuterRef, Q, Subquery, UUIDField, When
 
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
@@ -27,12 +26,13 @@ from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
 from hiepdong.kernel.moments import local_day
 from hiepdong.kernel.text import nfc
 from hiepdong.organisations.models import Organisation
-from hiepdong.shell.bulk import insert
+from hiepdong.shell.bulk import insert, update
+from hiepdong.shell.prepared import Prepared, among
 
 from . import links, outbox, recovery, sharing_policy, signing
 from .domain.classified import ClassifiedContent, file_name_bears_mark, refuse_classified
 from .domain.dispatch import State, contradicts
-from .domain.envelope import FORMAT, MOST_RECIPIENTS, RECEIPT_FORMAT, Content, InvalidContent, instant, read_content
+from .domain.envelope import FORMAT, MOST_RECIPIENTS, RECEIPT_FORMAT, Content, InvalidContent, content_of, instant
 from .domain.links import MOST_HOPS, ArrivalState, Item, ItemKind, held_through
 from .domain.sharing import HERE, share
 from .keys import KeyRing
@@ -55,6 +55,7 @@ from .services import make_receipt
 
 MOST_HELD = 20_000  # of one peer: more than that is a flood, not a backlog
 MOST_EVIDENCE = 1_000  # refused items of one peer whose bytes are kept; of more than that the digest is enough
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # as it is written, and no other way
 KID = re.compile(r"[A-Za-z0-9_-]{43}")
 # What an item can do to this program that no rule foresaw: it is held alone, and the others are taken.
 UNFORESEEN = (
@@ -139,6 +140,65 @@ class Taken:
 
 Place = tuple[int, int, int]
 
+# What is asked for every paper that comes alone.
+_RELAYING = Exists(Peer.objects.filter(may_relay=True))
+_LOCK = Prepared(
+    lambda pk: Peer.objects.select_for_update(of=("self",)).filter(Q(pk=pk) | _RELAYING).order_by("pk"), pk=BigIntegerField()
+)
+_STANDING = Prepared(
+    lambda peer: Node.objects.annotate(
+        held=Subquery(
+            Arrival.objects.filter(peer=peer, state=ArrivalState.HELD)
+            .exclude(state=ArrivalState.APPLIED)
+            .values("peer")
+            .annotate(n=Count("id"))
+            .values("n")
+        ),
+        waiting=Exists(Arrival.objects.filter(state=ArrivalState.HELD)),
+        untied=Exists(Arrival.objects.filter(state=ArrivalState.APPLIED).exclude(waits_for="")),
+        holes=Exists(File.objects.filter(kept=False)),
+    ),
+    peer=BigIntegerField(),
+)
+_AT_POSITIONS = Prepared(
+    lambda peer, positions: Arrival.objects.filter(peer=peer, position__in=positions).defer("document"),
+    peer=BigIntegerField(),
+    positions=[BigIntegerField()],
+)
+_KEYS = Prepared(
+    lambda kids: SigningKey.objects.filter(kid__in=kids).select_related("organisation__residence"), kids=[CharField()]
+)
+_BODIES = Prepared(lambda keys: Organisation.objects.filter(key__in=keys).select_related("residence"), keys=[CharField()])
+_PAPERS = Prepared(
+    lambda uuids: Dispatch.objects.filter(uuid__in=uuids).only("id", "uuid", "digest", "sender_id", "kind", "key_id"),
+    uuids=[UUIDField()],
+)
+_BESIDE = Prepared(
+    lambda sender, places, first, last: Addressee.objects.filter(
+        among("organisation", places), sender_id_copy=sender, sequence__gte=first, sequence__lte=last
+    ).values_list("organisation", "sequence", "dispatch__digest", "previous_digest"),
+    sender=BigIntegerField(),
+    places=[BigIntegerField()],
+    first=BigIntegerField(),
+    last=BigIntegerField(),
+)
+_NUMBERED = Prepared(
+    lambda sender, register, year, numbers: Dispatch.objects.filter(
+        sender=sender, register=register, register_year=year, register_number__in=numbers
+    ).values_list("register_number", "digest"),
+    sender=BigIntegerField(),
+    register=CharField(),
+    year=BigIntegerField(),
+    numbers=[BigIntegerField()],
+)
+_AHEAD = Prepared(
+    lambda peer, position: (
+        Arrival.objects.filter(peer=peer, position__gt=position).order_by("position").values_list("position", flat=True)[:1000]
+    ),
+    peer=BigIntegerField(),
+    position=BigIntegerField(),
+)
+
 
 @dataclass
 class _Batch:
@@ -151,7 +211,6 @@ class _Batch:
     uuids: set[str] = field(default_factory=set)
 
 
-@transaction.atomic
 def take_in(*, peer_id: int, items: Sequence[Item], way: str, at: datetime) -> Taken:
     """Store, verify, apply and answer items of a linked peer, whatever their order; the same again changes nothing.
 
@@ -160,15 +219,20 @@ def take_in(*, peer_id: int, items: Sequence[Item], way: str, at: datetime) -> T
     Raises:
         NotLinked: the link is not open; nothing was stored. TooMuchHeld: the same.
     """
-    peer = _locked(peer_id)
-    held = open_of(peer, ArrivalState.HELD)[:MOST_HELD].count()
-    if held >= MOST_HELD:
-        raise TooMuchHeld(count=held)
     try:
         with transaction.atomic():
-            return _Intake(peer, way, at).take(items)
+            work = _Intake(_locked(peer_id), way, at)
+            if work.held >= MOST_HELD:
+                raise TooMuchHeld(count=work.held)
+            return work.take(items)
     except UNFORESEEN as error:
         _raise_if_passing(error)
+    return _take_each(peer_id, items, way, at)
+
+
+@transaction.atomic
+def _take_each(peer_id: int, items: Sequence[Item], way: str, at: datetime) -> Taken:
+    peer = _locked(peer_id)
     outcomes: list[Outcome] = []
     for item in items:
         peer = _locked(peer_id)
@@ -266,9 +330,10 @@ def _locked(peer_id: int) -> Peer:
 
 
 def _locked_in_order(peer_id: int) -> Peer:
-    if Peer.objects.filter(may_relay=True).exists():
-        list(Peer.objects.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
-    return links.peer_for(peer_id, for_update=True)
+    peer = next((p for p in _LOCK(pk=peer_id) if p.pk == peer_id), None)
+    if peer is None:
+        raise NotFound
+    return peer
 
 
 def _raise_if_passing(error: BaseException) -> None:
@@ -287,7 +352,15 @@ class _Intake:
 
     def __init__(self, peer: Peer, way: str, at: datetime) -> None:
         self.peer, self.way, self.at = peer, way, at
-        self.node = links.this_node()
+        node = _STANDING.one(peer=peer.pk)
+        if node is None:
+            raise links.NodeNotFounded
+        self.node = node
+        self.held: int = node.held or 0  # of this peer, before
+        self.waiting: bool = node.waiting  # whether anything is held at all; what is held meanwhile is added
+        self.untied: bool = node.untied  # whether anything was let pass without the earlier paper that it names
+        self.holes: bool = node.holes  # whether any file is missing
+        self.unsaved: tuple[str, ...] = ()  # fields of the peer that are written with the next ones
         self.ring = KeyRing(at)
         self.batch = _Batch()
         self.entries: list[Entry] = []
@@ -299,6 +372,7 @@ class _Intake:
         self.given: dict[str, list[bytes]] = defaultdict(list)  # receipts that were made in this transaction, by paper
         self.kids: set[str] = set()
         self.names: set[str] = set()
+        self.opened: dict[int, signing.Opened] = {}  # by position, as the claims
         self.claims: dict[int, Mapping[str, Any]] = {}
         self.unstorable: set[int] = set()  # positions whose text no database takes
         self.here: dict[str, Dispatch] = {}
@@ -310,7 +384,7 @@ class _Intake:
 
     def take(self, items: Sequence[Item]) -> Taken:
         positions = {i.position for i in items}
-        before = {a.position: a for a in Arrival.objects.filter(peer=self.peer, position__in=positions).defer("document")}
+        before = {a.position: a for a in _AT_POSITIONS(peer=self.peer.pk, positions=positions)}
         fresh: list[Arrival] = []
         outcomes: dict[int, Outcome] = {}
         again: list[Arrival] = []
@@ -339,7 +413,7 @@ class _Intake:
         for row in fresh:
             outcomes.setdefault(row.position, _outcome(row, given))
         ordered = tuple(outcomes[i.position] for i in items)
-        return Taken(self.peer.held_through, ordered, tuple(wanted_files(self.peer)))
+        return Taken(self.peer.held_through, ordered, tuple(wanted_files(self.peer)) if self.holes else ())
 
     def row_of(self, item: Item) -> Arrival:
         """Return the row of an item that came just now, not stored."""
@@ -360,6 +434,7 @@ class _Intake:
         row.state, row.code, row.waits_for = ArrivalState.HELD, NotUnderstood.code, "version"
         row.subject, row.facts = "", {"error": type(error).__name__}
         row.save()
+        self.waiting = True
         facts = {"digest": row.digest, "position": row.position, "error": type(error).__name__}
         links.note_incident(peer=row.peer, code=NotUnderstood.code, facts=facts, at=self.at)
 
@@ -397,7 +472,7 @@ class _Intake:
             self._judge_one(row)
         self._flush()
         old = [r for r in rows if r.pk is not None]
-        Arrival.objects.bulk_create([r for r in rows if r.pk is None], batch_size=1000)
+        insert(r for r in rows if r.pk is None)
         _save_settled(old)
 
     def _judge_one(self, row: Arrival) -> None:
@@ -421,6 +496,7 @@ class _Intake:
                 raise Waits("exchange.unknown_kind", "version")
             self._settle(row, ArrivalState.APPLIED)
         except Waits as waits:
+            self.waiting = True
             row.state, row.code, row.waits_for = ArrivalState.HELD, waits.code, waits.word[:120]
         except Refused as refused:
             self._refuse(row, refused)
@@ -438,14 +514,14 @@ class _Intake:
         """
         if row.kind not in set(ItemKind):
             return
-        header = signing.header_of(document)
-        if not KID.fullmatch(header["kid"]):
+        opened = self._opened(row, document)
+        if not KID.fullmatch(opened.header["kid"]):
             raise signing.BadSignature(what="kid")
         claims = self.claims.get(row.position)
         if claims is None:
             raise signing.BadSignature(what="payload")
         if row.position in self.unstorable:
-            check_storable(claims, document)
+            check_storable(claims, opened.payload)
         if row.kind == ItemKind.DISPATCH:
             row.subject = str(claims.get("id", "")) if _is_uuid(str(claims.get("id", ""))) else ""
             self._check_classified(claims)
@@ -470,16 +546,25 @@ class _Intake:
         if spoke:
             self._move_mark()
         if self.receipts:
-            # What was carried on took places meanwhile, and so did the statement of a key that was renewed for a receipt.
-            self.peer.refresh_from_db(fields=["sent_through"])
-            outbox.enqueue_receipts(self.receipts, at=self.at, locked=self.peer)
+            written = outbox.enqueue_receipts(
+                self.receipts, at=self.at, locked=self.peer, known=self.homes, beside=self.unsaved
+            )
+            self.unsaved = () if written else self.unsaved
+        self._save_marks()
         record_many(self.entries)
         if self.answered:
             said = Parcel.objects.filter(peer=self.peer, dispatch__in=self.answered, outcome__startswith="held ")
             said.update(outcome="")
         self.receipts, self.entries, self.answered = [], [], set()
 
+    def _save_marks(self) -> None:
+        if self.unsaved:
+            update(self.peer, *self.unsaved)
+        self.unsaved = ()
+
     def _release(self) -> None:
+        if not self.waiting:
+            self.released = set()
         while self.released:
             words, self.released = self.released, set()
             rows = Arrival.objects.filter(state=ArrivalState.HELD, waits_for__in=words).order_by("id")
@@ -497,15 +582,15 @@ class _Intake:
         mark = self.peer.held_through
         moved = mark
         while True:
-            ahead = Arrival.objects.filter(peer=self.peer, position__gt=moved).order_by("position")
-            found = list(ahead.values_list("position", flat=True)[:1000])
+            found = _AHEAD(peer=self.peer.pk, position=moved)
             reached = held_through(moved, found)
             whole, moved = reached == moved + len(found), reached
             if not whole or len(found) < 1000:
                 break
         self.peer.held_through, self.peer.heard_at = moved, self.at
-        self.peer.save(update_fields=["held_through", "heard_at"])
-        if moved > mark:
+        self.unsaved = ("held_through", "heard_at")
+        if moved > mark and self.waiting:
+            self._save_marks()
             self._pass_orphans()
 
     def _pass_orphans(self) -> None:
@@ -544,17 +629,18 @@ class _Intake:
     def _foresee(self, rows: Sequence[Arrival]) -> None:
         """Read once what judging these rows will ask for: keys, bodies, homes, papers that are here already."""
         kids, names, uuids = set(), set(), set()
-        self.claims, self.unstorable = {}, set()
+        self.opened, self.claims, self.unstorable = {}, {}, set()
         for row in rows:
             try:
-                document = bytes(row.document or b"")
-                kid = signing.header_of(document)["kid"]
-                claims = signing.claims_of(document)
+                opened = signing.opened(bytes(row.document or b""))
+                kid = opened.header["kid"]
+                self.opened[row.position] = opened
+                claims = opened.claims()
             except signing.BadSignature:
                 continue
             self.claims[row.position] = claims
             try:
-                check_storable(claims, document)
+                check_storable(claims, opened.payload)
             except InvalidContent:
                 self.unstorable.add(row.position)  # refused when its turn comes
                 continue
@@ -564,36 +650,45 @@ class _Intake:
             if isinstance(recipients, list):
                 names |= {str(r.get("organisation", "")) for r in recipients[:MOST_RECIPIENTS] if isinstance(r, Mapping)}
             uuids |= {str(claims[k]) for k in ("id", "replaces", "withdraws", "dispatch") if isinstance(claims.get(k), str)}
-        self._read(kids - self.kids, names - self.names)
+        self._read(kids - self.kids, set())
+        self._read(set(), names - self.names - self.bodies.keys())
         good = {u for u in uuids if _is_uuid(u)}
-        rows_here = Dispatch.objects.filter(uuid__in=good).only("id", "uuid", "digest", "sender_id", "kind", "key_id")
-        self.here = {str(d.uuid): d for d in rows_here}
+        self.here = {str(d.uuid): d for d in _PAPERS(uuids=good)}
 
     def _read(self, kids: set[str], names: set[str]) -> None:
         self.kids |= kids
         self.names |= names
         if kids:
-            self.keys |= {k.kid: k for k in SigningKey.objects.filter(kid__in=kids).select_related("organisation")}
+            found = _KEYS(kids=kids)
+            self.keys |= {k.kid: k for k in found}
+            self._know(k.organisation for k in found)
         if names:
-            fresh = {o.key: o for o in Organisation.objects.filter(key__in=names).select_related("residence")}
-            self.bodies |= fresh
-            living = {o.pk: getattr(o, "residence", None) for o in fresh.values()}
-            self.homes |= {pk: (r.peer_id or 0) if r is not None else None for pk, r in living.items()}
+            self._know(_BODIES(keys=names))
 
-    def _key_of(self, document: bytes) -> SigningKey:
-        header = signing.header_of(document)
-        key = self.keys.get(header["kid"])
+    def _know(self, bodies: Iterable[Organisation]) -> None:
+        for body in bodies:
+            home = getattr(body, "residence", None)
+            self.bodies[body.key] = body
+            self.homes[body.pk] = (home.peer_id or 0) if home is not None else None
+
+    def _opened(self, row: Arrival, document: bytes) -> signing.Opened:
+        return self.opened.get(row.position) or signing.opened(document)
+
+    def _key_of(self, document: signing.Opened) -> SigningKey:
+        kid = document.header["kid"]
+        key = self.keys.get(kid)
         if key is None:
-            raise Waits("exchange.unknown_key", f"key:{header['kid']}")
+            raise Waits("exchange.unknown_key", f"key:{kid}")
         return key
 
     def _dispatch(self, row: Arrival, document: bytes) -> None:
-        key = self._key_of(document)
-        payload = signing.verify(document, public_jwk=key.public_jwk, kid=key.kid, typ=signing.DISPATCH_TYPE)
+        opened = self._opened(row, document)
+        key = self._key_of(opened)
+        opened.verified(public_jwk=key.public_jwk, kid=key.kid, typ=signing.DISPATCH_TYPE)
         claims = self.claims[row.position]
         _check_format(claims, FORMAT)
         try:
-            content = read_content(payload)
+            content = content_of(claims)
         except InvalidContent as error:
             if error.facts.get("path") == "kind":
                 raise Waits("exchange.newer_kind", "version") from error
@@ -626,7 +721,7 @@ class _Intake:
         narrowed = self._narrowed(sender, content, forced=self.forced)
         missing = [u for u in named if u not in {str(d.uuid) for d in (replaces, withdraws) if d is not None}]
         if missing:
-            row.waits_for = f"dispatch:{missing[0]}"  # tied to it if it comes after all
+            row.waits_for, self.untied = f"dispatch:{missing[0]}", True  # tied to it if it comes after all
         self._carry_to_others(row, document, content)
         if narrowed:
             row.code, row.facts = "exchange.recipient_narrowed", {**row.facts, "narrowed": narrowed}
@@ -739,7 +834,7 @@ class _Intake:
         addressees = [a for i in good for a in batch.addressees[i]]
         insert(dispatches, keyed=True)
         insert(addressees, keyed=True)
-        attach(dispatches, contents, at=self.at)
+        self.holes = attach(dispatches, contents, at=self.at) or self.holes
         receipts = self._receipts_for(addressees)
         insert(receipts, keyed=True)
         self.receipts += [(r, r.addressee.sender_id_copy) for r in receipts]
@@ -757,7 +852,8 @@ class _Intake:
             self.released.add(f"dispatch:{c.id}")
         for i in good:
             batch.arrivals[i].document = None
-        self._tie_late(dispatches)
+        if self.untied:
+            self._tie_late(dispatches)
         for d, c in zip(dispatches, contents, strict=True):
             if d.kind == "directory":
                 self._directory(d, c)
@@ -792,8 +888,8 @@ class _Intake:
         for d in batch.dispatches:
             registers[d.sender_id, d.register, d.register_year].add(d.register_number)
         for (sender, register, year), used in registers.items():
-            same = Dispatch.objects.filter(sender=sender, register=register, register_year=year, register_number__in=used)
-            numbers |= {(sender, register, year, n): digest for n, digest in same.values_list("register_number", "digest")}
+            same = _NUMBERED(sender=sender, register=register, year=year, numbers=used)
+            numbers |= {(sender, register, year, n): digest for n, digest in same}
         good = []
         for i, (d, addressees) in enumerate(zip(batch.dispatches, batch.addressees, strict=True)):
             own = [(a.sender_id_copy, a.organisation_id, a.sequence) for a in addressees]
@@ -824,13 +920,14 @@ class _Intake:
         for sender, places in by_sender.items():
             every = {s for sequences in places.values() for s in sequences}
             if max(every) - min(every) <= 10 * len(every):  # the usual case: they follow each other
-                asked = [Q(organisation__in=places, sequence__gte=min(every), sequence__lte=max(every))]
+                found = _BESIDE(sender=sender, places=list(places), first=min(every), last=max(every))
             else:  # a hostile one names far places so that all between them would be read
-                asked = [Q(organisation=o, sequence__in=sequences) for o, sequences in places.items()]
-            for some in asked:
-                rows = Addressee.objects.filter(some, sender_id_copy=sender)
-                for o, s, digest, before in rows.values_list("organisation", "sequence", "dispatch__digest", "previous_digest"):
-                    digests[sender, o, s], previous[sender, o, s] = digest, before
+                found = []
+                for o, sequences in places.items():
+                    rows = Addressee.objects.filter(organisation=o, sequence__in=sequences, sender_id_copy=sender)
+                    found += rows.values_list("organisation", "sequence", "dispatch__digest", "previous_digest")
+            for o, s, digest, before in found:
+                digests[sender, o, s], previous[sender, o, s] = digest, before
         return digests, previous
 
     def _check_chain(self, d: Dispatch, a: Addressee, digests: Mapping[Place, str], previous: dict[Place, str]) -> None:
@@ -938,8 +1035,9 @@ class _Intake:
     # --- receipts ----------------------------------------------------------------------------------------------------------
 
     def _receipt(self, row: Arrival, document: bytes) -> None:
-        key = self._key_of(document)
-        signing.verify(document, public_jwk=key.public_jwk, kid=key.kid, typ=signing.RECEIPT_TYPE)
+        opened = self._opened(row, document)
+        key = self._key_of(opened)
+        opened.verified(public_jwk=key.public_jwk, kid=key.kid, typ=signing.RECEIPT_TYPE)
         claims = self.claims[row.position]
         _check_format(claims, RECEIPT_FORMAT)
         code, subject, organisation = (str(claims.get(k, "")) for k in ("code", "dispatch", "organisation"))
@@ -1032,7 +1130,7 @@ class _Intake:
         if by_node is not None:
             signing.verify(document, public_jwk=by_node.public_jwk, kid=signer, typ=signing.KEY_TYPE)
         else:
-            key = self._key_of(document)
+            key = self._key_of(self._opened(row, document))
             if key.organisation.key != owner or key.revoked_at is not None:
                 raise Refused("exchange.wrong_key", incident=True, owner=owner, signer=signer)
             signing.verify(document, public_jwk=key.public_jwk, kid=signer, typ=signing.KEY_TYPE)
@@ -1197,10 +1295,7 @@ def _moment(claims: Mapping[str, Any], name: str) -> datetime:
 
 
 def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text
-    except ValueError:
-        return False
+    return _UUID.fullmatch(text) is not None
 
 
 # --- files, held items, the mark -------------------------------------------------------------------------------------------

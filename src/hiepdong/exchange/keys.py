@@ -3,16 +3,28 @@
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Case, Max, Q, When
+from django.db.models import BigIntegerField, Case, DateTimeField, Max, Q, When
 
 from hiepdong.accounts.models import Seat
 from hiepdong.journal.services import record
 from hiepdong.organisations.models import Organisation
+from hiepdong.shell.prepared import Prepared
 
 from . import signing
 from .models import Dispatch, NodeKey, Receipt, SigningKey
 
 KEY_LIFE = timedelta(days=3 * 365)
+_SIGNING = Prepared(
+    lambda organisation, at: (
+        SigningKey.objects.filter(
+            Q(valid_until__isnull=True) | Q(valid_until__gt=at), organisation=organisation, revoked_at__isnull=True
+        )
+        .exclude(private_encrypted="")
+        .order_by(Case(When(valid_from__lte=at, then=1), default=0).desc(), "-valid_from", "-id")[:1]
+    ),
+    organisation=BigIntegerField(),
+    at=DateTimeField(),
+)
 
 
 def make_key(*, organisation: Organisation, actor: Seat | None, at: datetime, since: datetime | None = None) -> SigningKey:
@@ -39,10 +51,7 @@ def ensure_key(*, organisation: Organisation, actor: Seat | None, at: datetime, 
     A key that begins later (the clock was ahead when it was made) signs only where there is no other. When the key before it
     has expired or was lost, the node itself vouches for the new one to the linked nodes, and a person there compares it.
     """
-    good = Q(valid_until__isnull=True) | Q(valid_until__gt=at)
-    found = SigningKey.objects.filter(good, organisation=organisation, revoked_at__isnull=True).exclude(private_encrypted="")
-    begun = Case(When(valid_from__lte=at, then=1), default=0)
-    key = found.order_by(begun.desc(), "-valid_from", "-id").first()
+    key = _SIGNING.one(organisation=organisation.pk, at=at)
     if key is not None:
         return key
     before = SigningKey.objects.filter(organisation=organisation).order_by("-valid_from", "-id").first()

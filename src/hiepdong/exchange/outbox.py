@@ -7,10 +7,11 @@ at all. A peer's row is locked while places are given out: no hole, no double.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from django.db.models import Exists, OuterRef
 
-from hiepdong.shell.bulk import insert
+from hiepdong.shell.bulk import insert, raise_by
 
 from . import signing
 from .domain.links import Item
@@ -28,22 +29,22 @@ def _route(peer: Peer) -> int:
     return peer.via_id or peer.pk
 
 
-def place(parcels: Mapping[int, Sequence[Parcel]], *, locked: Peer | None = None) -> None:
+def place(parcels: Mapping[int, Sequence[Parcel]], *, locked: Peer | None = None, beside: Sequence[str] = ()) -> None:
     """Give parcels their positions, by the peer they go to (locked in the order of their numbers), and store them.
 
-    `locked` is a peer whose row the caller has locked and holds as it stands; it is told its new mark.
+    `locked` is a peer whose row the caller has locked; it is told its new mark, and what the caller changed `beside` it is
+    written with it.
     """
     rows: list[Parcel] = []
     peers = [locked] if locked is not None and locked.pk in parcels else []
-    others = parcels.keys() - {p.pk for p in peers}
-    if others:
-        peers += Peer.objects.select_for_update(of=("self",)).filter(pk__in=others).order_by("pk")
+    peers += [Peer(pk=pk) for pk in sorted(parcels.keys() - {p.pk for p in peers})]
     for peer in peers:
-        for parcel in parcels[peer.pk]:
-            peer.sent_through += 1
-            parcel.peer, parcel.position = peer, peer.sent_through
+        taken = parcels[peer.pk]
+        # The statement that takes the places locks the row and says where they end: nobody gets the same ones.
+        last = raise_by(peer, "sent_through", len(taken), *(beside if peer is locked else ()))
+        for position, parcel in enumerate(taken, last - len(taken) + 1):
+            parcel.peer_id, parcel.position = peer.pk, position
             rows.append(parcel)
-        peer.save(update_fields=["sent_through"])
     insert(rows)
 
 
@@ -59,17 +60,33 @@ def enqueue_dispatches(dispatches: Iterable[tuple[Dispatch, Iterable[int]]], *, 
         place(parcels)
 
 
-def enqueue_receipts(receipts: Iterable[tuple[Receipt, int]], *, at: datetime, locked: Peer | None = None) -> None:
-    """Put receipts on their way to the node of the sender: (receipt, organisation that sent the paper)."""
+def enqueue_receipts(
+    receipts: Iterable[tuple[Receipt, int]],
+    *,
+    at: datetime,
+    locked: Peer | None = None,
+    known: Mapping[int, int | None] = MappingProxyType({}),
+    beside: Sequence[str] = (),
+) -> bool:
+    """Put receipts on their way to the node of the sender: (receipt, organisation that sent the paper).
+
+    `locked` is the peer that speaks, as for `place`, and `known` the homes that the caller has read. Says whether the
+    peer's row was written, with what the caller changed `beside` it.
+    """
     listed = list(receipts)
-    homes = _peers_of({sender for _, sender in listed})
+    direct = locked.pk if locked is not None and locked.state in OPEN and locked.via_id is None else None
+    routes = {sender: direct for _, sender in listed if direct is not None and known.get(sender) == direct}
+    others = {sender for _, sender in listed} - routes.keys()
+    if others:
+        routes |= {sender: _route(peer) for sender, peer in _peers_of(others).items()}
     parcels: dict[int, list[Parcel]] = defaultdict(list)
     for receipt, sender in listed:
-        if sender in homes:
-            parcel = Parcel(kind="receipt", digest=receipt.digest, receipt=receipt, made_at=at)
-            parcels[_route(homes[sender])].append(parcel)
+        if sender in routes:
+            parcel = Parcel(kind="receipt", digest=receipt.digest, receipt_id=receipt.pk, made_at=at)
+            parcels[routes[sender]].append(parcel)
     if parcels:
-        place(parcels, locked=locked)
+        place(parcels, locked=locked, beside=beside)
+    return locked is not None and locked.pk in parcels
 
 
 def _peers_of(organisation_ids: set[int]) -> dict[int, Peer]:

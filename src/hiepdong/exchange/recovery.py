@@ -246,7 +246,7 @@ class _Back:
         if key is None or not links.is_at_home(key.organisation_id):
             raise signing.BadSignature(what="kid")
         signing.verify(item.document, public_jwk=key.public_jwk, kid=key.kid, typ=typ)
-        check_storable(signing.claims_of(item.document), item.document)
+        check_storable(signing.claims_of(item.document), signing.payload_of(item.document))
         return key
 
     def _dispatch(self, item: Item, parcel: Parcel) -> None:
@@ -324,7 +324,7 @@ class _Back:
     def _key(self, item: Item) -> None:
         """Learn a key that was made after the backup: its statement bears the key before it, or this node's own."""
         header, claims = signing.header_of(item.document), signing.claims_of(item.document)
-        check_storable(claims, item.document)
+        check_storable(claims, signing.payload_of(item.document))
         by_node = NodeKey.objects.filter(kid=header["kid"], peer__isnull=True).first()
         signer = SigningKey.objects.filter(kid=header["kid"]).select_related("organisation").first()
         if by_node is not None:

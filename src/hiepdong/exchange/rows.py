@@ -1,6 +1,5 @@
 """The rows that stand for a signed paper: built from its bytes, on every node alike."""
 
-import base64
 import hashlib
 import re
 import uuid
@@ -54,7 +53,7 @@ def strings_in(value: Any) -> Iterable[str]:
             todo += value
 
 
-def check_storable(claims: Mapping[str, Any], document: bytes) -> None:
+def check_storable(claims: Mapping[str, Any], payload: bytes) -> None:
     """Refuse text that no database can store: U+0000, and halves of a pair that stand for no character.
 
     Both can stand in JSON only as an escape, so most documents are not looked into.
@@ -62,8 +61,7 @@ def check_storable(claims: Mapping[str, Any], document: bytes) -> None:
     Raises:
         InvalidContent: with what was found.
     """
-    payload = document.split(b".")[1]
-    if b"\\u" not in base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)):
+    if b"\\u" not in payload:
         return
     for text in (*strings_in(claims), *_names_in(claims)):
         if "\0" in text or _HALF.search(text):
@@ -171,11 +169,14 @@ def check_rows(content: Content) -> None:
         raise refuse("answers", len(content.answers), "≤ 500, each ≤ 300")
 
 
-def attach(dispatches: Sequence[Dispatch], contents: Sequence[Content], *, at: datetime) -> None:
-    """Name the files that belong to papers; bytes that are not here yet are a marked hole, and asked for."""
+def attach(dispatches: Sequence[Dispatch], contents: Sequence[Content], *, at: datetime) -> bool:
+    """Name the files that belong to papers; bytes that are not here yet are a marked hole, and asked for.
+
+    Says whether there are any files.
+    """
     named = {str(a["digest"]): a for c in contents for a in c.attachments}
     if not named:
-        return
+        return False
     if EMPTY in named:  # there is no piece of it to wait for
         keep_file(data=b"", name=nfc(str(named[EMPTY]["name"])), media_type=str(named[EMPTY]["media_type"]), at=at)
     known = {f.digest: f for f in File.objects.filter(digest__in=named)}
@@ -200,6 +201,7 @@ def attach(dispatches: Sequence[Dispatch], contents: Sequence[Content], *, at: d
         for d, c in zip(dispatches, contents, strict=True)
         for a in c.attachments
     )
+    return True
 
 
 def index(papers: Iterable[tuple[Dispatch, Content, Sequence[Addressee]]]) -> None:

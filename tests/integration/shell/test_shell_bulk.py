@@ -1,14 +1,15 @@
 """Rows inserted plainly are as those that `bulk_create` makes, on both databases."""
 
 import uuid
+from datetime import timedelta, timezone
 
 import pytest
 from django.db import IntegrityError, transaction
 
-from hiepdong.exchange.models import Addressee, Dispatch, Parcel, Receipt, ReceiptCode
+from hiepdong.exchange.models import Addressee, Arrival, Dispatch, Parcel, Peer, Receipt, ReceiptCode
 from hiepdong.journal.models import Entry
 from hiepdong.journal.services import entry
-from hiepdong.shell.bulk import insert
+from hiepdong.shell.bulk import insert, raise_by, update
 from support.make import SENT_AT
 
 pytestmark = pytest.mark.django_db
@@ -75,3 +76,49 @@ def test_entries_of_the_journal_and_parcels_go_in_without_keys(small_world):
     assert Entry.objects.latest("pk").facts == {"a": [1, None]}
     insert([])
     assert not Parcel.objects.exists()
+
+
+def peer_row():
+    return Peer.objects.create(node_id=uuid.uuid4(), name="Bên kia", invitation=b"", earlier_incarnations=["a"])
+
+
+def test_what_is_written_plainly_is_what_save_writes(db):
+    peer = peer_row()
+    elsewhere = SENT_AT.astimezone(timezone(timedelta(hours=7))).replace(microsecond=123456)
+    peer.heard_at, peer.name, peer.earlier_incarnations, peer.clock_ahead_s = elsewhere, "Tên mới", ["a", {"b": None}], None
+    update(peer, "heard_at", "name", "earlier_incarnations", "clock_ahead_s")
+    plain = values(Peer.objects.get(pk=peer.pk))
+    peer.save()
+    assert plain == values(Peer.objects.get(pk=peer.pk))
+    assert plain["heard_at"] == elsewhere
+    assert plain["earlier_incarnations"] == ["a", {"b": None}]
+
+
+def test_a_number_is_raised_where_it_stands_whatever_the_row_in_hand_says(db):
+    peer = peer_row()
+    Peer.objects.filter(pk=peer.pk).update(sent_through=40)
+    peer.held_through = 7
+    assert raise_by(peer, "sent_through", 3, "held_through") == 43 == peer.sent_through
+    assert raise_by(Peer(pk=peer.pk), "sent_through", 1) == 44
+    found = Peer.objects.get(pk=peer.pk)
+    assert (found.sent_through, found.held_through, found.name) == (44, 7, "Bên kia")
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_nothing_and_empty_and_full_values_come_back_alike_however_many_rows(db, number):
+    peer = peer_row()
+    common = {"peer": peer, "kind": "dispatch", "digest": "d", "way": "https", "state": "held", "received_at": SENT_AT}
+    rows = [Arrival(position=n + 1, document=None, hops=[], facts={"a": {"b": [1, "đ"]}}, **common) for n in range(number)]
+    rows[0].document, rows[0].settled_at, rows[0].hops = bytes(range(256)), SENT_AT, ["x.y.z"]
+    insert(rows, keyed=True)
+    for row in rows:
+        found = Arrival.objects.get(pk=row.pk)
+        assert values(found) | {"document": None} == values(row) | {"document": None}
+        assert (found.document and bytes(found.document)) == row.document
+
+
+def test_a_moment_without_a_zone_is_refused_and_not_guessed(db):
+    peer = peer_row()
+    peer.heard_at = SENT_AT.replace(tzinfo=None)
+    with pytest.raises((ValueError, RuntimeWarning)):
+        update(peer, "heard_at")

@@ -174,6 +174,18 @@ def read_content(payload: bytes) -> Content:
     """
     try:
         data = json.loads(payload, object_pairs_hook=each_once)
+    except ValueError as error:
+        raise InvalidContent(path="content", found=type(error).__name__, accepted=FORMAT) from error
+    return content_of(data)
+
+
+def content_of(data: Any) -> Content:
+    """Return the content of a dispatch that was read from JSON, as `read_content` does.
+
+    Raises:
+        InvalidContent.
+    """
+    try:
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise InvalidContent(path="format", found=str(data.get("format"))[:60], accepted=FORMAT)
         content = Content(
