@@ -26,7 +26,7 @@ from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
 from hiepdong.kernel.moments import local_day
 from hiepdong.kernel.text import nfc
 from hiepdong.organisations.models import Organisation
-from hiepdong.shell.bulk import insert, update
+from hiepdong.shell.bulk import fresh, insert, update
 from hiepdong.shell.prepared import Prepared, among
 
 from . import links, outbox, recovery, sharing_policy, signing
@@ -417,7 +417,8 @@ class _Intake:
 
     def row_of(self, item: Item) -> Arrival:
         """Return the row of an item that came just now, not stored."""
-        return Arrival(
+        return fresh(
+            Arrival,
             peer=self.peer,
             position=item.position,
             kind=item.kind,

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from django.db.models import Exists, OuterRef
 
-from hiepdong.shell.bulk import insert, raise_by
+from hiepdong.shell.bulk import fresh, insert, raise_by
 
 from . import signing
 from .domain.links import Item
@@ -82,7 +82,7 @@ def enqueue_receipts(
     parcels: dict[int, list[Parcel]] = defaultdict(list)
     for receipt, sender in listed:
         if sender in routes:
-            parcel = Parcel(kind="receipt", digest=receipt.digest, receipt_id=receipt.pk, made_at=at)
+            parcel = fresh(Parcel, kind="receipt", digest=receipt.digest, receipt_id=receipt.pk, made_at=at)
             parcels[routes[sender]].append(parcel)
     if parcels:
         place(parcels, locked=locked, beside=beside)

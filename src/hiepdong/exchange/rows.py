@@ -11,6 +11,7 @@ from hiepdong.documents.models import File
 from hiepdong.documents.services import keep_file
 from hiepdong.kernel.text import fold, nfc
 from hiepdong.organisations.models import Organisation
+from hiepdong.shell.bulk import fresh
 
 from . import search_index
 from .domain.envelope import SERVICE_KINDS, Content, InvalidContent
@@ -93,7 +94,8 @@ def dispatch_of(
     at: datetime,
 ) -> Dispatch:
     """Return the row of a paper, not stored; `at` is when this node stores it."""
-    return Dispatch(
+    return fresh(
+        Dispatch,
         uuid=uuid.UUID(content.id),
         sender=key.organisation,
         kind=content.kind,
@@ -122,7 +124,8 @@ def addressees_of(
 ) -> list[Addressee]:
     """Return the recipients that are known here, not stored; `arrived` says for whom it arrived here, and when."""
     return [
-        Addressee(
+        fresh(
+            Addressee,
             dispatch=dispatch,
             organisation=bodies[r.organisation],
             role=r.role,

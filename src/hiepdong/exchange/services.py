@@ -24,6 +24,7 @@ from hiepdong.kernel.moments import local_day
 from hiepdong.kernel.text import fold, nfc
 from hiepdong.organisations import queries as organisations
 from hiepdong.organisations.models import Organisation
+from hiepdong.shell.bulk import fresh
 
 from . import link_queries, links, outbox, queries, search_index, sharing_policy, signing
 from .domain.classified import ClassifiedContent, file_bears_mark, file_name_bears_mark, refuse_classified
@@ -432,8 +433,8 @@ def make_receipt(
         reason=reason,
     )
     signed, key = keys.sign(canonical(payload), organisation, signing.RECEIPT_TYPE)
-    return Receipt(
-        addressee=addressee, code=code, reason=reason, at=at, signed=signed, digest=signing.digest_of(signed), key=key
+    return fresh(
+        Receipt, addressee=addressee, code=code, reason=reason, at=at, signed=signed, digest=signing.digest_of(signed), key=key
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection, models, transaction
 
 from hiepdong.kernel.errors import DomainError
-from hiepdong.shell.bulk import insert
+from hiepdong.shell.bulk import fresh, insert
 
 from . import queries
 from .domain import chain
@@ -46,7 +46,8 @@ def entry(
     code: str, *, subject: models.Model, actor: Any, at: datetime, name: str = "", facts: dict[str, Any] | None = None
 ) -> Entry:
     """Return an entry without saving it, for `record_many`; the arguments are those of `record`."""
-    return Entry(
+    return fresh(
+        Entry,
         code=code,
         at=at,
         subject_kind=subject._meta.label,

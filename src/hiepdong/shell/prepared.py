@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.models.base import ModelState
 from django.db.models.expressions import Expression
 from django.db.models.lookups import In
 from django.db.models.query import get_related_populators
@@ -76,7 +77,10 @@ class _Statement:
             return [tuple(row) for row in found]
         made = []
         for row in found:
-            one = self.model.from_db(self.db, self.names, row[self.first : self.last])
+            one = self.model.__new__(self.model)  # as from_db makes it, without signals, which no model here uses
+            one._state = state = ModelState()
+            state.adding, state.db = False, self.db
+            one.__dict__.update(zip(self.names, row[self.first : self.last], strict=True))
             for populator in self.related:
                 populator.populate(row, one)
             for name, place in self.added:

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from hiepdong.exchange.models import Addressee, Arrival, Dispatch, Parcel, Peer, Receipt, ReceiptCode
 from hiepdong.journal.models import Entry
 from hiepdong.journal.services import entry
-from hiepdong.shell.bulk import insert, raise_by, update
+from hiepdong.shell.bulk import fresh, insert, raise_by, update
 from support.make import SENT_AT
 
 pytestmark = pytest.mark.django_db
@@ -122,3 +122,25 @@ def test_a_moment_without_a_zone_is_refused_and_not_guessed(db):
     peer.heard_at = SENT_AT.replace(tzinfo=None)
     with pytest.raises((ValueError, RuntimeWarning)):
         update(peer, "heard_at")
+
+
+@pytest.mark.parametrize("model", [Dispatch, Addressee, Receipt, Arrival, Parcel, Entry, Peer])
+def test_a_fresh_row_is_as_the_model_makes_it(model, small_world):
+    made, usual = fresh(model), model()
+    assert {k: v for k, v in made.__dict__.items() if k != "_state"} == {
+        k: v for k, v in usual.__dict__.items() if k != "_state"
+    }
+    assert made._state.adding
+    assert made._state.db is None
+    with pytest.raises(TypeError, match="no field wrong"):
+        fresh(model, wrong=1)
+
+
+def test_a_fresh_row_holds_what_it_names_and_shares_nothing(small_world, django_assert_num_queries):
+    first, second = (fresh(Parcel, peer_id=3, dispatch=None, kind="receipt") for _ in range(2))
+    first.hops.append("x")
+    assert second.hops == []
+    addressed = fresh(Addressee, organisation=small_world.station, role="to")
+    with django_assert_num_queries(0):
+        assert addressed.organisation is small_world.station
+        assert (addressed.organisation_id, first.dispatch) == (small_world.station.pk, None)
