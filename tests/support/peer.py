@@ -9,14 +9,16 @@ peer.line(pull=[…])                                          a Transport for t
 
 import base64
 import hashlib
+import io
 import json
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from hiepdong.exchange import answering, links, signing
+from hiepdong.exchange import answering, bundle_file, links, signing
 from hiepdong.exchange.domain.envelope import canonical, instant
 from hiepdong.exchange.domain.links import pair_number, read_item
 from hiepdong.exchange.models import Arrival, LinkIncident, Peer
@@ -233,6 +235,41 @@ class SimulatedNode:
         with node:
             read = [read_item(i) for i in json.loads(json.dumps(items))]
             return answering.take(peer_id=self.at(node).pk, items=read, way="memory", at=node.clock())
+
+    def bundle(
+        self, node: Node, path: Path, *items: Mapping[str, Any], files: Sequence[bytes] = (), echo: Any = None, **changes: Any
+    ) -> Path:
+        """Write a bundle of these items for the node.
+
+        `echo`: own items of the node that it tells back (None: it tells nothing). `changes` are members of the statement; `told`
+        are those of its member `echo`.
+        """
+        with node:
+            to, incarnation = str(links.this_node().node_id), links.this_node().incarnation
+        told = {"incarnation": incarnation, "after": 0, "through": 9, "last": 9} | changes.pop("told", {})
+        statement = {
+            "format": bundle_file.FORMAT,
+            "id": str(uuid.uuid4()),
+            "from": self.id,
+            "to": to,
+            "incarnation": self.incarnation,
+            "made_at": instant(self.clock()),
+            "held_through": 0,
+            "wanted": [],
+            "part": 1,
+            "parts": 1,
+            "missing": [],
+        } | ({} if echo is None else {"echo": told})
+        sources = [(digest(f), lambda f=f: io.BytesIO(f)) for f in files]
+        bundle_file.write_bundle(
+            path,
+            statement=statement | changes,
+            items=items,
+            files=sources,
+            echo=echo or (),
+            sign=lambda payload: self.sign(payload, signing.BUNDLE_TYPE),
+        )
+        return path
 
     def state_of(self, node: Node, *documents: bytes | Mapping[str, Any], kind: str = "dispatch") -> list[tuple[str, str]]:
         """Push, and return state and code of each."""

@@ -73,6 +73,8 @@ def take_greeting(*, peer_id: int, said: Mapping[str, Any], at: datetime) -> Pee
     incarnation, sent, held = recovery.read_greeting(said, peer)
     note_incarnation(peer, incarnation, held, at)
     peer.announced_through = max(sent, 0) if sent < peer.held_through else max(peer.announced_through, sent)
+    if said.get("recovering") is False:
+        peer.echo_after = None  # it asked on a stick, and has its answer by another way
     theirs = datetime.fromisoformat(str(said["at"]))
     peer.clock_ahead_s = round((theirs - at).total_seconds())
     peer.heard_at = at

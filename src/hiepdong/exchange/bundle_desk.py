@@ -266,7 +266,7 @@ def ask_export(*, peer_id: int, encrypt: bool, empty: bool, actor: Seat, at: dat
     errand = _save(
         Errand(_new_folder(), "export", "queued", "export", peer.name, at, actor.pk, peer.pk, encrypt=encrypt, empty=empty)
     )
-    if load.items > AT_ONCE_ITEMS or load.files_size > AT_ONCE_BYTES:
+    if load.items + (load.echo or 0) > AT_ONCE_ITEMS or load.files_size > AT_ONCE_BYTES:
         return errand
     errand = do(errand, at=at)
     if errand.refusal.get("code") == bundles.NothingToCarry.code:

@@ -42,9 +42,9 @@ AGE = b"age-encryption.org/v1\n"
 DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 TAG_FILES = ("bag-info.txt", "bagit.txt", "manifest-sha256.txt")
 STATEMENT = "data/bundle.jws"
-FOLDERS = ("", "data/", "data/items/", "data/files/")
+FOLDERS = ("", "data/", "data/items/", "data/echo/", "data/files/")
 
-_ITEMS = re.compile(r"data/items/([0-9]{5,9})\.jsonl")
+_LINES = re.compile(r"data/(?:items|echo)/([0-9]{5,9})\.jsonl")
 _FILE = re.compile(r"data/files/([0-9a-f]{64})")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(?:/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}){0,7}")
 _OTHER_MANIFEST = re.compile(r"(?:tag)?manifest-.*\.txt")
@@ -130,6 +130,7 @@ def write_bundle(
     sign: Callable[[bytes], bytes],
     progress: Progress | None = None,
     source: str = "",
+    echo: Iterable[Mapping[str, Any]] = (),
 ) -> str:
     """Write a bundle and return its SHA-256, hex. Until it is whole and on the disk nothing stands under its name.
 
@@ -141,6 +142,7 @@ def write_bundle(
         sign: makes the compact JWS of the payload.
         progress: is told how many items are written.
         source: who sends it, for people (Source-Organization); the id of the node if empty.
+        echo: own items of the node that it is for, when `statement` has a member `echo`, of which `items` is counted here.
 
     The same arguments give the same bytes.
 
@@ -156,11 +158,14 @@ def write_bundle(
     with _partial(path, refuse) as out:
         writer = _BagWriter(ZipWriter(out, refuse), safe_name(path.name.removesuffix(".age").removesuffix(".zip")))
         writer.tag_file("bagit.txt", DECLARATION)
-        count, first, last = _write_items(writer, items, progress)
+        count, first, last = _write_items(writer, "items", items, progress)
+        echoed, _, _ = _write_items(writer, "echo", echo, None)
         for digest, bytes_of in files:
             writer.attachment(digest, bytes_of)
         counted = {"payload": dict(sorted(writer.manifest.items())), "items": count, "first": first, "last": last}
         payload = {**statement, **counted}
+        if echoed or "echo" in payload:
+            payload["echo"] = {**payload["echo"], "items": echoed}
         if fault := _fault_of(payload):
             raise ValueError(f"statement: {fault[0]}: {fault[1]}")
         writer.data(STATEMENT, sign(canonical(payload)))
@@ -168,7 +173,9 @@ def write_bundle(
     return digest_of_file(path)
 
 
-def _write_items(writer: "_BagWriter", items: Iterable[Mapping[str, Any]], progress: Progress | None) -> tuple[int, int, int]:
+def _write_items(
+    writer: "_BagWriter", folder: str, items: Iterable[Mapping[str, Any]], progress: Progress | None
+) -> tuple[int, int, int]:
     """Write the items in files of at most so many lines and bytes; return how many, the first and the last position."""
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
     lines: list[bytes] = []
@@ -177,7 +184,7 @@ def _write_items(writer: "_BagWriter", items: Iterable[Mapping[str, Any]], progr
     def flush() -> None:
         nonlocal number, held
         number += 1
-        writer.data(f"data/items/{number:05d}.jsonl", b"".join(lines))
+        writer.data(f"data/{folder}/{number:05d}.jsonl", b"".join(lines))
         lines.clear()
         held = 0
         if progress:
@@ -377,7 +384,16 @@ class Bundle:
         Raises:
             BundleChanged: the medium gave other bytes than when it was checked; nothing of this bundle may be kept.
         """
-        for name, number, line in self._bag.lines_again():
+        for name, number, line in self._bag.lines_again("items"):
+            yield _object(line, name, number)
+
+    def echo(self) -> Iterator[dict[str, Any]]:
+        """Yield the reader's own items that stand in the bundle, in the same way.
+
+        Raises:
+            BundleChanged: as above.
+        """
+        for name, number, line in self._bag.lines_again("echo"):
             yield _object(line, name, number)
 
     def file(self, digest: str) -> Iterator[bytes]:
@@ -466,10 +482,11 @@ class _Bag:
             if folder.removeprefix(f"{self.name}/") not in FOLDERS:
                 raise refusals.BundleExtraFile(entry=shown(folder))
         self.manifest: dict[str, str] = {}
-        self._key, self._marks = secrets.token_bytes(16), bytearray()
+        self._key = secrets.token_bytes(16)
+        self._marks = {"items": bytearray(), "echo": bytearray()}
 
     def _place(self, full: str, name: str, member: Member) -> None:
-        if name not in {*TAG_FILES, "tagmanifest-sha256.txt", STATEMENT} and not _ITEMS.fullmatch(name):
+        if name not in {*TAG_FILES, "tagmanifest-sha256.txt", STATEMENT} and not _LINES.fullmatch(name):
             if _OTHER_MANIFEST.fullmatch(name):
                 raise refusals.BundleTwoHashes(entry=shown(full))
             if not _FILE.fullmatch(name):
@@ -517,10 +534,10 @@ class _Bag:
         for name in there:
             if (named := _FILE.fullmatch(name)) and named[1] != self.manifest[name]:
                 raise self.wrong_digest(name, self.manifest[name], named[1])
-        numbers = sorted(name for name in there if _ITEMS.fullmatch(name))
-        for number, name in enumerate(numbers, 1):
-            if name != f"data/items/{number:05d}.jsonl":
-                raise refusals.BundleMissingFile(entry=f"data/items/{number:05d}.jsonl")
+        for folder in self._marks:
+            for number, name in enumerate(self._line_files(folder), 1):
+                if name != f"data/{folder}/{number:05d}.jsonl":
+                    raise refusals.BundleMissingFile(entry=f"data/{folder}/{number:05d}.jsonl")
 
     def _list(self, name: str, data: bytes) -> dict[str, str]:
         accepted = "<sha256>  <data/…>, UTF-8"
@@ -559,8 +576,11 @@ class _Bag:
         for name in sorted(signed.keys() | listed.keys()):
             if signed.get(name) != listed.get(name):
                 raise refusals.BundleDisagrees(entry=shown(name))
-        if statement["items"] > self._limits.items:
-            raise refusals.BundleTooLarge(what="items", found=statement["items"], accepted=self._limits.items)
+        items = statement["items"] + statement.get("echo", {}).get("items", 0)
+        if items > self._limits.items:
+            raise refusals.BundleTooLarge(what="items", found=items, accepted=self._limits.items)
+        if "echo" not in statement and self._line_files("echo"):
+            raise refusals.BundleBadStatement(path="echo", found="∅", accepted="{…}, data/echo/")
 
     # --- every byte ---
 
@@ -573,17 +593,30 @@ class _Bag:
                     found.update(chunk)
                 if found.hexdigest() != self.manifest[name]:
                     raise self.wrong_digest(name, found.hexdigest())
+        first, last = self._check_lines("items", statement["items"], progress)
+        for path, at in (("first", first), ("last", last)):
+            if statement[path] != at:
+                raise refusals.BundleBadStatement(path=path, found=statement[path], accepted=at)
+        if "echo" in statement:
+            echo = statement["echo"]
+            first, last = self._check_lines("echo", echo["items"], None)
+            if echo["items"] and not echo["after"] < first <= last <= echo["through"]:
+                accepted = f"{echo['after'] + 1} … {echo['through']}"
+                raise refusals.BundleBadStatement(path="echo", found=f"{first} … {last}", accepted=accepted)
+
+    def _check_lines(self, folder: str, said: int, progress: Progress | None) -> tuple[int, int]:
+        """Check the lines of a folder and that they are as many as was said; returns the first and the last position."""
         count = first = last = 0
-        for name in self._item_files():
+        for name in self._line_files(folder):
             found = hashlib.sha256()
             chunks = self._watched(self.members[name], found)
             try:
                 for number, line in _lines(name, chunks):
                     last = _check_line(line, name, number, last)
                     first, count = first or last, count + 1
-                    if count > statement["items"]:
-                        raise refusals.BundleWrongCount(found=f"≥ {count}", accepted=statement["items"])
-                    self._marks += self._mark(line)
+                    if count > said:
+                        raise refusals.BundleWrongCount(found=f"≥ {count}", accepted=said)
+                    self._marks[folder] += self._mark(line)
             except refusals.BundleBadItem:
                 for _ in chunks:
                     pass  # damaged on the way, or made so? Only the digest of the whole file tells
@@ -593,14 +626,12 @@ class _Bag:
                 raise self.wrong_digest(name, found.hexdigest())
             if progress:
                 progress(count)
-        if count != statement["items"]:
-            raise refusals.BundleWrongCount(found=count, accepted=statement["items"])
-        for path, at in (("first", first), ("last", last)):
-            if statement[path] != at:
-                raise refusals.BundleBadStatement(path=path, found=statement[path], accepted=at)
+        if count != said:
+            raise refusals.BundleWrongCount(found=count, accepted=said)
+        return first, last
 
-    def _item_files(self) -> list[str]:
-        return sorted(name for name in self.members if _ITEMS.fullmatch(name))
+    def _line_files(self, folder: str) -> list[str]:
+        return sorted(name for name in self.members if name.startswith(f"data/{folder}/") and _LINES.fullmatch(name))
 
     def _watched(self, member: Member, found: Any) -> Iterator[bytes]:
         for chunk in self.zip.chunks(member):
@@ -611,12 +642,12 @@ class _Bag:
         """Return a short digest that the medium cannot know in advance."""
         return hashlib.blake2b(line, digest_size=16, key=self._key).digest()
 
-    def lines_again(self) -> Iterator[tuple[str, int, bytes]]:
-        """Yield file, line number and line of every item, each compared with what was checked."""
+    def lines_again(self, folder: str) -> Iterator[tuple[str, int, bytes]]:
+        """Yield file, line number and line of every item in a folder, each compared with what was checked."""
         at = 0
-        for name in self._item_files():
+        for name in self._line_files(folder):
             for number, line in _lines(name, self.zip.chunks(self.members[name])):
-                if not hmac.compare_digest(self._mark(line), bytes(self._marks[at : at + 16])):
+                if not hmac.compare_digest(self._mark(line), bytes(self._marks[folder][at : at + 16])):
                     raise refusals.BundleChanged(entry=name)
                 at += 16
                 yield name, number, line
@@ -677,6 +708,22 @@ def _fault_of(statement: Any) -> tuple[str, object, str] | None:
             return path, statement[path], accepted
     if statement["part"] > statement["parts"]:
         return "part", statement["part"], f"≤ {statement['parts']}"
+    if "echo_after" in statement and not whole(0)(statement["echo_after"]):
+        return "echo_after", statement["echo_after"], "0, 1, 2 …"
+    return _fault_of_echo(statement["echo"], whole(0)) if "echo" in statement else None
+
+
+def _fault_of_echo(echo: Any, whole: Callable[[object], bool]) -> tuple[str, object, str] | None:
+    """Return where what a statement says of an echo is not as the protocol says; None if it is."""
+    if not isinstance(echo, dict):
+        return "echo", echo, "{…}"
+    if not isinstance(echo.get("incarnation"), str):
+        return "echo.incarnation", echo.get("incarnation", "∅"), "…"
+    for name in ("after", "through", "last", "items"):
+        if not whole(echo.get(name)):
+            return f"echo.{name}", echo.get(name, "∅"), "0, 1, 2 …"
+    if not echo["after"] <= echo["through"] <= max(echo["after"], echo["last"]):
+        return "echo.through", echo["through"], f"{echo['after']} … {max(echo['after'], echo['last'])}"
     return None
 
 

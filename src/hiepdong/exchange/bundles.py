@@ -3,15 +3,20 @@
 An export takes what the other node has not confirmed; exporting again gives the same and what came since. An import checks
 the whole file first, then stores all of its items in one transaction (before it nothing is here, after it all is), then
 applies them in steps that an interruption does not lose: `hiepdong work` goes on with them.
+
+A node that was restored from a backup carries nothing with a number. Its bundle asks for its own items; the next bundle back
+brings them (the echo). Each part says which positions it covers, so parts may come in any order, and one that is lost is
+asked for again.
 """
 
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from itertools import batched, chain
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +34,12 @@ from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
 from hiepdong.shell.bulk import insert
 
-from . import answering, bundle_file, files, intake, links, outbox, signing
+from . import answering, bundle_file, files, intake, links, outbox, recovery, signing
 from .domain.envelope import instant
-from .domain.links import ArrivalState, Item, read_item
+from .domain.links import ArrivalState, Item, ItemKind, read_item
 from .domain.parts import Load, Part, plan_parts
 from .keys import signed_with
-from .models import Arrival, Attachment, Bundle, Parcel, Peer
+from .models import Arrival, Attachment, Bundle, Node, Parcel, Peer
 
 STEP = 500
 APPLIED_AT_ONCE = 1000  # items of one transaction; the word index grows the fewer pieces the larger they are
@@ -93,6 +98,19 @@ class Written:
     part: int
     parts: int
     encrypted: bool
+    asks: bool = False  # this node was restored and asks for its own items; nothing else goes out
+    echo: int | None = None  # how many of its own items it brings a node that asked for them
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an import brought back of this node's own items, after a restore."""
+
+    items: int
+    back: int  # of them, those that were lost here
+    counted: bool  # this part is done with: all of it proved to be ours, and answers what was asked
+    whole: bool  # the other node has told all that it holds
+    over: bool  # and so did every other one: this node sends again
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +125,8 @@ class Imported:
     states: Mapping[str, int]  # of its items now: applied, held, refused, staged
     files_in: int
     reasons: Mapping[str, int] = field(default_factory=dict)  # codes of what is held or refused
+    told: Told | None = None  # None: nothing of the kind was asked for, or it did not bring it
+    recovering: bool = False  # this node still waits for what this peer holds of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +162,7 @@ def export(
     """Write what a peer has not confirmed as one bundle, or as several when it is much, and return them.
 
     `after` takes everything after a position instead (a diode never confirms: there, what came since the last bundle).
+    While this node recovers, a bundle carries no items: it says so, and from where on it asks for its own.
 
     Raises:
         NotLinked: the link is not open. NothingToCarry. BundleNotWritten: the disk is full, gone, read-only.
@@ -150,10 +171,10 @@ def export(
     peer = answering.open_peer(peer_id)
     if peer.via_id:
         peer = answering.open_peer(peer.via_id)
-    begin = peer.confirmed_through if after is None else after
-    through = peer.sent_through
+    asks, through = recovery.is_open(peer), peer.sent_through
+    begin = through if asks else peer.confirmed_through if after is None else after
     loose = _asked_for(peer)
-    if begin >= through and not loose and not empty:
+    if begin >= through and not loose and not empty and not asks and peer.echo_after is None:
         raise NothingToCarry(name=peer.name)
     sizes: dict[str, Any] = {"most_items": most_items, "most_bytes": most_bytes}
     limits = {k: v for k, v in sizes.items() if v}
@@ -161,10 +182,13 @@ def export(
     def told(before: int) -> Callable[[int], None]:
         return lambda n: progress("write", before + n, through - begin)
 
-    parts = list(plan_parts(_loads(peer, begin, through), loose=[(f.digest, f.size) for f in loose], **limits))
+    held = _last_held(peer)
+    loads = chain(_echo_loads(peer, held), _loads(peer, begin, through))
+    parts = list(plan_parts(loads, loose=[(f.digest, f.size) for f in loose], **limits))
+    echoes = _echoes(peer, parts, held)
     written, done = [], 0
     for number, part in enumerate(parts, 1):
-        plan = _Plan(peer, part, number, len(parts), folder, encrypt)
+        plan = _Plan(peer, part, number, len(parts), folder, encrypt, asks, echoes.get(number))
         written.append(_write(plan, actor, at, told(done)))
         done += part.items
     return written
@@ -178,26 +202,35 @@ def last_carried(peer_id: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What is to be carried to a peer: items that it has not confirmed, since when, and the attachments that are here."""
+    """What is to be carried to a peer: items that it has not confirmed, since when, and the attachments that are here.
+
+    `asks`: this node was restored; a bundle carries no items and asks the peer for those of this node. `echo`: the peer was
+    restored, and as many items of its own are brought to it; None when it does not ask.
+    """
 
     items: int
     since: datetime | None
     files: int
     files_size: int
+    asks: bool = False
+    echo: int | None = None
 
 
 def waiting(peer: Peer) -> Waiting:
     """Return what a bundle for a peer would carry now."""
     route = links.peer_for(peer.via_id) if peer.via_id else peer
+    asks, echo = recovery.is_open(route), None
+    if route.echo_after is not None:
+        echo = Arrival.objects.filter(peer=route, position__gt=route.echo_after).count()
     rows = Parcel.objects.filter(peer=route, position__gt=route.confirmed_through)
     since = rows.order_by("position").values_list("made_at", flat=True).first()
-    if since is None:
-        return Waiting(0, None, 0, 0)
+    if since is None or asks:
+        return Waiting(0, None, 0, 0, asks, echo)
     kept = File.objects.filter(
         kept=True, pk__in=rows.filter(dispatch__attachments__isnull=False).values("dispatch__attachments__file")
     )
     files = kept.aggregate(count=Count("pk"), size=Sum("size"))
-    return Waiting(route.sent_through - route.confirmed_through, since, files["count"], files["size"] or 0)
+    return Waiting(route.sent_through - route.confirmed_through, since, files["count"], files["size"] or 0, asks, echo)
 
 
 def _asked_for(peer: Peer) -> list[File]:
@@ -207,6 +240,57 @@ def _asked_for(peer: Peer) -> list[File]:
         with suppress(NotFound):
             found.append(answering.file_for(peer_id=peer.pk, digest=str(digest)))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Echo:
+    """What one part tells back to a restored node: everything of its own that is held here after a position up to another."""
+
+    after: int
+    through: int
+    last: int  # the highest position of it that is held here at all
+
+
+def _last_held(peer: Peer) -> int:
+    """Return the highest position of a peer of which an item is here."""
+    return int(Arrival.objects.filter(peer=peer).aggregate(top=Max("position"))["top"] or 0)
+
+
+def _echoes(peer: Peer, parts: Sequence[Part], held: int) -> dict[int, _Echo]:
+    """Return what each part, by its number, tells back; the first one speaks even when there is nothing to bring."""
+    if peer.echo_after is None:
+        return {}
+    bearing = [n for n, part in enumerate(parts, 1) if part.echo_items] or [1]
+    found, place = {}, peer.echo_after
+    for number in bearing:
+        through = max(place, held) if number == bearing[-1] else parts[number - 1].echo_last
+        found[number], place = _Echo(place, through, held), through
+    return found
+
+
+def _echo_of(peer: Peer, after: int, through: int) -> Iterator[Item]:
+    place = after
+    while found := recovery.held_of(peer, after=place, limit=STEP):
+        for item in found:
+            if item.position > through:
+                return
+            yield item
+        place = found[-1].position
+
+
+def _echo_loads(peer: Peer, held: int) -> Iterator[Load]:
+    """Yield the items that a restored peer asks back, with the attachments of its papers."""
+    if peer.echo_after is None:
+        return
+    for chunk in batched(_echo_of(peer, peer.echo_after, held), STEP, strict=False):
+        rows = Arrival.objects.filter(peer=peer, kind=ItemKind.DISPATCH, position__in=[i.position for i in chunk])
+        papers = {subject: position for subject, position in rows.values_list("subject", "position") if subject}
+        named: dict[int, list[tuple[str, int]]] = {}
+        for each in Attachment.objects.filter(dispatch__uuid__in=list(papers)).select_related("file", "dispatch"):
+            if each.file.kept and is_on_disk(each.file):
+                named.setdefault(papers[str(each.dispatch.uuid)], []).append((each.file.digest, each.file.size))
+        for item in chunk:
+            yield Load(item.position, len(item.document) + 100, tuple(named.get(item.position, ())), echo=True)
 
 
 def _loads(peer: Peer, after: int, through: int) -> Iterator[Load]:
@@ -238,13 +322,15 @@ class _Plan:
     parts: int
     folder: Path
     encrypt: bool
+    asks: bool
+    echo: _Echo | None
 
 
 def _write(plan: _Plan, actor: Seat | None, at: datetime, told: Callable[[int], None]) -> Written:
-    peer, part, encrypt = plan.peer, plan.part, plan.encrypt
+    peer, part, encrypt, echo = plan.peer, plan.part, plan.encrypt, plan.echo
     node = links.this_node()
     bundle_id = uuid.uuid4()
-    statement = {
+    statement: dict[str, Any] = {
         "format": bundle_file.FORMAT,
         "id": str(bundle_id),
         "from": str(node.node_id),
@@ -258,6 +344,10 @@ def _write(plan: _Plan, actor: Seat | None, at: datetime, told: Callable[[int], 
         "parts": plan.parts,
         "missing": [],
     }
+    if plan.asks:
+        statement["echo_after"] = recovery.told_back(peer).through
+    if echo is not None:
+        statement["echo"] = {"incarnation": peer.incarnation, **asdict(echo)}
     kinds: Counter[str] = Counter()
     name = bundle_file.bundle_name(
         sender=node.name, receiver=peer.name, first=part.first, last=part.last, part=plan.number, parts=plan.parts
@@ -286,6 +376,7 @@ def _write(plan: _Plan, actor: Seat | None, at: datetime, told: Callable[[int], 
             sign=lambda payload: signed_with(links.carrying_key(peer, at), payload, typ=signing.BUNDLE_TYPE),
             progress=told,
             source=node.name,
+            echo=(i.as_json() for i in _echo_of(peer, echo.after, echo.through)) if echo is not None else (),
         )
         if plain != target:
             target = plan.folder / f"{name}.age"
@@ -305,11 +396,25 @@ def _write(plan: _Plan, actor: Seat | None, at: datetime, told: Callable[[int], 
             made_at=at,
             at=at,
         )
-        facts = {"digest": digest, "items": part.items, "first": part.first, "last": part.last}
+        facts: dict[str, Any] = {"digest": digest, "items": part.items, "first": part.first, "last": part.last}
+        if plan.asks:
+            facts["echo_after"] = statement["echo_after"]
+        if echo is not None:
+            facts["echo"] = part.echo_items
         record("exchange.bundle.written", subject=row, actor=actor, at=at, name=target.name, facts=facts)
     sizes = File.objects.filter(digest__in=part.files).values_list("size", flat=True)
-    encrypted = target.name != name
-    return Written(target, row, dict(kinds), sum(sizes), peer.held_through, plan.number, plan.parts, encrypted)
+    return Written(
+        target,
+        row,
+        dict(kinds),
+        sum(sizes),
+        peer.held_through,
+        plan.number,
+        plan.parts,
+        encrypted=target.name != name,
+        asks=plan.asks,
+        echo=part.echo_items if echo is not None else None,
+    )
 
 
 @contextmanager
@@ -403,7 +508,7 @@ def inspect(*, path: Path, progress: Progress = lambda what, done, of: None) -> 
         peer = Peer.objects.filter(node_id=bundle.statement["from"]).first()
         kinds: Counter[str] = Counter()
         here = 0
-        for chunk in _chunks(bundle):
+        for chunk in _chunks(bundle.items()):
             kinds.update(i.kind for i in chunk)
             here += Arrival.objects.filter(peer=peer, position__in=[i.position for i in chunk]).count()
         return Seen(
@@ -418,15 +523,8 @@ def inspect(*, path: Path, progress: Progress = lambda what, done, of: None) -> 
         )
 
 
-def _chunks(bundle: bundle_file.Bundle) -> Iterator[list[Item]]:
-    chunk: list[Item] = []
-    for line in bundle.items():
-        chunk.append(read_item(line))
-        if len(chunk) == STEP:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def _chunks(lines: Iterable[Mapping[str, Any]]) -> Iterator[Sequence[Item]]:
+    return batched(map(read_item, lines), STEP, strict=False)
 
 
 def take(
@@ -454,11 +552,26 @@ def take(
         said = bundle.statement
         row, fresh = _store(bundle, digest, size, name or path.name, actor, at, progress)
         _greeted(row.peer_id, said, at)
+        told = _take_echo(bundle, row.peer_id, at, progress) if "echo" in said else None
         finish(bundle_id=row.pk, at=at, progress=progress)
-        arrived = _files(bundle, row.peer, at, progress)
+        arrived, all_files = _files(bundle, row.peer, at, progress)
+    peer = links.peer_for(row.peer_id)
+    if all_files and (told is None or told.counted):
+        Bundle.objects.filter(pk=row.pk, taken_at=None).update(taken_at=at)
     row.refresh_from_db()
     states, reasons = became_of(row)
-    return Imported(row, links.peer_for(row.peer_id), row.items, fresh, row.items - fresh, states, arrived, reasons)
+    return Imported(
+        row,
+        peer,
+        row.items,
+        fresh,
+        row.items - fresh,
+        states,
+        arrived,
+        reasons,
+        told=told,
+        recovering=recovery.is_open(peer),
+    )
 
 
 def became_of(row: Bundle) -> tuple[dict[str, int], dict[str, int]]:
@@ -493,7 +606,7 @@ def _store(
         },
     )
     fresh = 0
-    for chunk in _chunks(bundle):
+    for chunk in _chunks(bundle.items()):
         known = dict(
             Arrival.objects.filter(peer=peer, position__in=[i.position for i in chunk]).values_list("position", "digest")
         )
@@ -550,6 +663,34 @@ def finish_interrupted(*, at: datetime) -> int:
     return sum(finish(bundle_id=b.pk, at=at) for b in open_ones.filter(peer__state=Peer.State.LINKED))
 
 
+def _take_echo(bundle: bundle_file.Bundle, peer_id: int, at: datetime, progress: Progress) -> Told | None:
+    """Take back this node's own items; None when nobody asks for them any more.
+
+    What bears a signature of this node is believed whenever it comes. That the peer has told all counts only when it answers
+    what was asked since the last restore, and when each item in its part proved to be ours.
+    """
+    said = bundle.statement["echo"]
+    peer = links.peer_for(peer_id)
+    if not recovery.is_open(peer):
+        return None
+    alone = said["after"] > recovery.told_back(peer).through
+    items = back = 0
+    good = True
+    for chunk in _chunks(bundle.echo()):
+        back += recovery.take_back(peer_id=peer_id, items=chunk, at=at, alone=alone)
+        good = good and recovery.all_known(peer, chunk)
+        items += len(chunk)
+        progress("echo", items, said["items"])
+    whole = False
+    counted = good and said["incarnation"] == links.this_node().incarnation
+    if counted:
+        held = bundle.statement["held_through"]
+        whole = recovery.note_told(
+            peer_id=peer_id, after=said["after"], through=said["through"], last=said["last"], held=held, at=at
+        )
+    return Told(items, back, counted, whole, over=links.this_node().state == Node.State.NORMAL)
+
+
 @transaction.atomic
 def _greeted(peer_id: int, said: Mapping[str, Any], at: datetime) -> None:
     """Take what a bundle says of its maker: how far it holds, what files it misses, whether it was restored since."""
@@ -558,15 +699,18 @@ def _greeted(peer_id: int, said: Mapping[str, Any], at: datetime) -> None:
     if incarnation in peer.earlier_incarnations:
         return  # a stick of before the restore: its marks say nothing about now
     wanted = [str(w) for w in said.get("wanted", []) if isinstance(w, str)][:1000]
-    Peer.objects.filter(pk=peer_id).update(wanted=wanted)
+    Peer.objects.filter(pk=peer_id).update(wanted=wanted, echo_after=said.get("echo_after"))
     answering.note_incarnation(peer, incarnation, held, at)
     peer.save(update_fields=["incarnation", "earlier_incarnations", "confirmed_through"])
     intake.confirmed(peer_id=peer_id, held_through=held, at=at)
 
 
-def _files(bundle: bundle_file.Bundle, peer: Peer, at: datetime, progress: Progress) -> int:
-    """Keep the attachments that papers here name and that were missing; what nobody names is left where it is."""
-    arrived, listed = 0, sorted(bundle.files)
+def _files(bundle: bundle_file.Bundle, peer: Peer, at: datetime, progress: Progress) -> tuple[int, bool]:
+    """Keep the attachments that papers here name and that were missing; what nobody names is left where it is.
+
+    Returns how many were kept, and whether the file is needed no more: there was room for all.
+    """
+    arrived, room, listed = 0, True, sorted(bundle.files)
     for place in range(0, len(listed), STEP):
         missing = File.objects.filter(digest__in=listed[place : place + STEP], kept=False)
         for file in missing:
@@ -577,9 +721,10 @@ def _files(bundle: bundle_file.Bundle, peer: Peer, at: datetime, progress: Progr
                 links.note_incident(peer=peer, code=error.code, facts={"digest": file.digest}, at=at)
                 continue
             except DomainError as error:  # a secrecy mark, a full disk: the paper stays with its marked hole
+                room = room and not isinstance(error, files.DiskFull)
                 links.note_incident(peer=peer, code=error.code, facts={"digest": file.digest}, at=at)
                 continue
             file.refresh_from_db()
             arrived += file.kept
         progress("files", min(place + STEP, len(listed)), len(listed))
-    return arrived
+    return arrived, room

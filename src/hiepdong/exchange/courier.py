@@ -95,7 +95,7 @@ def _round(peer_id: int, transport: Transport, clock: Callable[[], datetime], do
             "held_digest": "",
         }  # what it holds is asked, or not believed
     answering.take_greeting(peer_id=peer_id, said=answer, at=clock())
-    if Node.objects.filter(state=Node.State.RECOVERING).exists():
+    if recovery.is_open(links.peer_for(peer_id)):
         done.recovered = _recover(peer_id, transport, clock)
     wanted_there = _give(peer_id, transport, clock, done)
     wanted_there |= _take(peer_id, transport, clock, done)
@@ -123,14 +123,23 @@ def _prove(peer_id: int, held: int, transport: Transport, clock: Callable[[], da
 
 def _recover(peer_id: int, transport: Transport, clock: Callable[[], datetime]) -> int:
     back = 0
-    after = links.peer_for(peer_id).confirmed_through
-    while items := [read_item(i, "echo") for i in _listed(transport.echo(after=after, limit=AT_ONCE), "items")]:
+    peer = links.peer_for(peer_id)
+    after = recovery.told_back(peer).through
+    while True:
+        answer = _answer(transport.echo(after=after, limit=AT_ONCE))
+        held = answer.get("held_through")
+        held = held if isinstance(held, int) and not isinstance(held, bool) else peer.confirmed_through
+        items = [read_item(i, "echo") for i in _listed(answer, "items")]
+        if not items:
+            break
         back += recovery.take_back(peer_id=peer_id, items=items, at=clock())
         reached = max(i.position for i in items)
         if reached <= after:
             break  # it repeats itself
+        recovery.note_told(peer_id=peer_id, after=after, through=reached, last=None, held=held, at=clock())
         after = reached
-    recovery.peer_recovered(peer_id=peer_id, at=clock())
+    if recovery.is_open(links.peer_for(peer_id)):
+        recovery.peer_recovered(peer_id=peer_id, held=held, at=clock())
     return back
 
 

@@ -880,7 +880,7 @@ def mark_restored(*, at: datetime) -> None:
     asked = who_may_know()
     node.state = Node.State.RECOVERING if asked.exists() else Node.State.NORMAL
     node.save(update_fields=["incarnation", "restored_at", "state"])
-    asked.update(recovered_at=None)
+    asked.update(recovered_at=None, told_back={})
     record("exchange.node.restored", subject=node, actor=None, at=at, name=node.name)
 
 

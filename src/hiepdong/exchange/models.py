@@ -235,6 +235,8 @@ class Peer(models.Model):
     may_relay = models.BooleanField(default=False)  # it may hand us what is for others, and take from us what others sent
     linked_at = models.DateTimeField(null=True, blank=True)
     recovered_at = models.DateTimeField(null=True, blank=True)  # after a restore: it told what it holds of us
+    told_back = models.JSONField(default=dict)  # how far it has told so: domain.told_back.ToldBack
+    echo_after = models.PositiveBigIntegerField(null=True, blank=True)  # restored, it asks for its own items after this
     incarnation = models.CharField(max_length=32, blank=True)
     earlier_incarnations = models.JSONField(default=list)  # a stick of before a restore may come after it
     wanted = models.JSONField(default=list)  # files that its last bundle asked for
@@ -319,6 +321,7 @@ class Bundle(models.Model):
     at = models.DateTimeField()  # when it was written or taken in here
     staged_at = models.DateTimeField(null=True, blank=True)  # incoming: all of it is stored
     finished_at = models.DateTimeField(null=True, blank=True)  # incoming: all of it is settled
+    taken_at = models.DateTimeField(null=True, blank=True)  # incoming: nothing in the file is needed any more
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["peer", "outgoing", "uuid"], name="exchange_bundle_once")]

@@ -25,10 +25,11 @@ from hiepdong.kernel.errors import DomainError
 from hiepdong.organisations.models import Organisation
 from hiepdong.organisations.queries import organisations_by_keys
 
-from . import links, signing
+from . import links, outbox, signing
 from .domain.dispatch import State, contradicts
 from .domain.envelope import Content, read_content
 from .domain.links import MOST_ITEMS, InvalidItem, Item, ItemKind
+from .domain.told_back import ToldBack, told_back_from
 from .keys import KeyRing
 from .models import Addressee, Arrival, Dispatch, Node, NodeKey, Parcel, Peer, Receipt, ReceiptCode, SigningKey
 from .rows import addressees_of, attach, check_rows, check_storable, dispatch_of, index
@@ -120,12 +121,28 @@ def _documents_of(rows: Sequence[Arrival]) -> dict[int, bytes]:
     return found | {pk: signed[r.kind, r.digest] for pk, r in settled.items() if (r.kind, r.digest) in signed}
 
 
+MOST_HOLES = 100_000  # that are filled; more are no lost bundle, but a position that a peer made up
 PARKED = 1 << 61  # positions of what was sent here after the backup, until it is known which positions are free
 
 
+def told_back(peer: Peer) -> ToldBack:
+    """Return how far a peer has told back, since this node was restored, what it holds of it."""
+    return told_back_from(peer.told_back, confirmed=peer.confirmed_through)
+
+
+def all_known(peer: Peer, items: Sequence[Item]) -> bool:
+    """Say whether each of these items is here as what was given to the peer in its position."""
+    rows = Parcel.objects.filter(peer=peer, position__in=[i.position for i in items])
+    here = dict(rows.values_list("position", "digest"))
+    return all(here.get(i.position) == i.digest for i in items)
+
+
 @transaction.atomic
-def take_back(*, peer_id: int, items: Sequence[Item], at: datetime) -> int:
+def take_back(*, peer_id: int, items: Sequence[Item], at: datetime, alone: bool = False) -> int:
     """Take back own items that a peer held for us; returns how many were lost here and are here again.
+
+    `alone`: what lies before them was not told yet; then one that cannot be verified may only wait for a key in there, and is
+    no lie of the peer.
 
     Numbers in registers, sequences and positions go on after the highest that was given back. What was given a position
     here since the backup that another item had before gets a new one when the peer has told all (`peer_recovered`).
@@ -133,9 +150,9 @@ def take_back(*, peer_id: int, items: Sequence[Item], at: datetime) -> int:
     from . import intake
 
     peer = links.peer_for(peer_id, for_update=True)
-    work = _Back(peer, at)
+    work = _Back(peer, at, alone)
     back = sum(work.take(item) for item in sorted(items, key=lambda i: i.position))
-    peer.save(update_fields=["sent_through", "confirmed_through"])
+    peer.save(update_fields=["sent_through"])
     if work.words:
         intake.settle_words(peer_id=peer.pk, words=work.words, at=at)
     return back
@@ -178,8 +195,8 @@ def _carried(item: Item) -> bool:
 class _Back:
     """One transaction of taking back; the peer's row is locked by the caller."""
 
-    def __init__(self, peer: Peer, at: datetime) -> None:
-        self.peer, self.at = peer, at
+    def __init__(self, peer: Peer, at: datetime, alone: bool) -> None:
+        self.peer, self.at, self.alone = peer, at, alone
         self.words: set[str] = set()
 
     def take(self, item: Item) -> bool:
@@ -202,14 +219,14 @@ class _Back:
                 parcel.save()
         except (DomainError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
             facts = {"position": item.position, "digest": item.digest, "error": str(error)[:200]}
-            links.note_incident(peer=self.peer, code="exchange.echo_false", facts=facts, at=self.at)
+            if not self.alone:
+                links.note_incident(peer=self.peer, code="exchange.echo_false", facts=facts, at=self.at)
             return False
         self._count(item)
         return True
 
     def _count(self, item: Item) -> None:
         self.peer.sent_through = max(self.peer.sent_through, item.position)
-        self.peer.confirmed_through = max(self.peer.confirmed_through, item.position)
 
     def _judge(self, item: Item, parcel: Parcel) -> None:
         """Verify an item and store what it stands for; the bytes stay with the parcel only where no row holds them.
@@ -440,16 +457,66 @@ def earlier_receipts(uuids: Collection[str]) -> dict[str, list[bytes]]:
 
 
 @transaction.atomic
-def peer_recovered(*, peer_id: int, at: datetime) -> bool:
-    """Note that a peer has told all it held of us; returns whether the recovery is over."""
+def note_told(*, peer_id: int, after: int, through: int, last: int | None, held: int, at: datetime) -> bool:
+    """Note that a peer has told everything that it holds of us after a position up to another; returns whether that was all.
+
+    `last` is the highest position that it says it holds, None while it has not said; `held` up to where it holds everything.
+    """
     peer = links.peer_for(peer_id, for_update=True)
+    told = told_back(peer).with_range(after, through, last)
+    peer.told_back = told.as_json()
+    peer.save(update_fields=["told_back"])
+    whole = last is not None and told.is_whole
+    if whole:
+        peer_recovered(peer_id=peer_id, held=held, at=at)
+    return whole
+
+
+@transaction.atomic
+def peer_recovered(*, peer_id: int, held: int, at: datetime) -> bool:
+    """Note that a peer has told all it held of us, and up to where it holds all; returns whether the recovery is over."""
+    peer = links.peer_for(peer_id, for_update=True)
+    peer.confirmed_through = max(peer.confirmed_through, min(held, peer.sent_through))
+    _fill_holes(peer, at)
     for parcel in Parcel.objects.filter(peer=peer, position__gt=PARKED).order_by("position"):
         peer.sent_through += 1
         parcel.position, parcel.outcome = peer.sent_through, ""
         parcel.save(update_fields=["position", "outcome"])
     peer.recovered_at = at
-    peer.save(update_fields=["sent_through", "recovered_at"])
+    peer.save(update_fields=["sent_through", "confirmed_through", "recovered_at"])
     return end_recovery(actor=None, at=at)
+
+
+def _fill_holes(peer: Peer, at: datetime) -> None:
+    """Give again, in places of which neither side knows what stood there, an item that stands in another place.
+
+    A bundle with them was lost, and this node's memory of it too. The peer would wait for them for ever, and everything after
+    them would be carried again and again. An item that it holds already changes nothing there.
+    """
+    after = peer.confirmed_through
+    rows = Parcel.objects.filter(peer=peer, position__lte=peer.sent_through)
+    behind = rows.filter(position__gt=after)
+    if not 0 < peer.sent_through - after - behind.count() <= MOST_HOLES:
+        return
+    again = rows.filter(kind=ItemKind.DISPATCH).select_related("dispatch", "receipt").order_by("-position").first()
+    if again is None:
+        return
+    held = set(behind.values_list("position", flat=True))
+    holes = [p for p in range(after + 1, peer.sent_through + 1) if p not in held]
+    document = outbox.document_of(again)
+    Parcel.objects.bulk_create(
+        Parcel(
+            peer=peer,
+            position=position,
+            kind=again.kind,
+            digest=again.digest,
+            document=document,
+            hops=again.hops,
+            made_at=at,
+        )
+        for position in holes
+    )
+    links.note_incident(peer=peer, code="exchange.places_lost", facts={"count": len(holes), "first": holes[0]}, at=at)
 
 
 @transaction.atomic

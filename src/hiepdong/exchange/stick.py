@@ -108,7 +108,7 @@ class _Work:
             digest = bundle_file.digest_of_file(path)
             if Bundle.objects.filter(digest=digest, outgoing=True).exists():
                 return  # our own; what becomes of it is decided when the new one is written
-            if Bundle.objects.filter(digest=digest, outgoing=False, finished_at__isnull=False).exists():
+            if Bundle.objects.filter(digest=digest, outgoing=False, taken_at__isnull=False).exists():
                 self.done.known.append(name)
                 return
             taken = bundles.take(

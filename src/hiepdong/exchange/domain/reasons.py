@@ -87,6 +87,10 @@ REASONS: dict[str, Reason] = {
     "exchange.echo_false": Reason(
         gettext_noop("The other node gave back as ours what nobody here signed; it was not taken."), _ASK
     ),
+    "exchange.places_lost": Reason(
+        gettext_noop("What stood in some places is known to neither node: a bundle was lost, and a restore lost it here too."),
+        gettext_noop("Compare the registers of both sides; send again what is missing there."),
+    ),
     "exchange.number_given_twice": Reason(
         gettext_noop("A number was given out again after a restore: the dispatch that was lost bears it too."),
         gettext_noop("Both are kept. Send the newer one again under a new number, and tell the recipients."),

@@ -20,6 +20,7 @@ STEPS = {
     "write": gettext_noop("writing items"),
     "check": gettext_noop("checking items"),
     "store": gettext_noop("storing items"),
+    "echo": gettext_noop("taking back own items"),
     "apply": gettext_noop("entering items"),
     "files": gettext_noop("keeping files"),
 }
