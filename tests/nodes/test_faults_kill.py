@@ -1,7 +1,7 @@
 """kill -9 at every step of sending, receiving, answering, applying what was staged, gathering files, a whole round.
 
-After each kill the node is opened anew and the same is tried again: the end is that of a run that nobody disturbed. Operations
-of other parts (import and export of bundles, backup) are added at the end of this file in the same way. All points, one by one:
+After each kill the node is opened anew and the same is tried again: the end is that of a run that nobody disturbed. Import and
+export of bundles stand at the end of this file; other operations are added in the same way. All points, one by one:
 HIEPDONG_TEST_KILLS=all.
 """
 
@@ -11,19 +11,21 @@ import shutil
 import tempfile
 import uuid
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from django.conf import settings
 from django.db import connection  # noqa: F401 - the condition of the skip
 
 from hiepdong.documents.models import File, Series
 from hiepdong.documents.services import keep_file, path_of
-from hiepdong.exchange import answering, courier, files, intake, links, services
+from hiepdong.exchange import answering, bundle_desk, bundle_file, bundles, courier, files, intake, links, services, signing
 from hiepdong.exchange.domain.links import read_item
-from hiepdong.exchange.models import Arrival, Bundle, Dispatch, LinkIncident, Parcel, Peer, Receipt
+from hiepdong.exchange.models import Arrival, Bundle, Dispatch, LinkIncident, Node, Parcel, Peer, Receipt, SigningKey
 from hiepdong.journal.models import Entry
 from hiepdong.web.services import react
 from support.crash import sweep
-from support.nodes import Node
+from support.nodes import Node as ANode
 from support.peer import SimulatedNode, claims, digest
 
 pytestmark = [
@@ -44,7 +46,7 @@ def folder():
 
 @pytest.fixture
 def node(folder):
-    made = Node("bien-phong", folder, vendor="sqlite", durable=True)
+    made = ANode("bien-phong", folder, vendor="sqlite", durable=True)
     made.found((HERE, "border_station", "Đồn"), (ALSO, "border_guard_party", "Đảng ủy"))
     with made:
         links.make_invitation(actor=None, at=made.clock())  # everybody has a key: else each run would draw another one
@@ -76,7 +78,7 @@ def observe():
     }
 
 
-def killed(node, operation, *, least, step=1):
+def killed(node, operation, *, least, step=1, observe=observe):
     kills = sweep(node, operation, observe, step=1 if EVERY else step)
     assert kills >= least, f"only {kills} points were found"
     with node:
@@ -200,3 +202,129 @@ def test_kill_at_every_step_of_a_round(node, peer):
             courier.run(peer_id=Peer.objects.get().pk, transport=line, clock=lambda: clock.at)
 
     killed(node, do_round, least=30, step=2)
+
+
+# --- bundles ---------------------------------------------------------------------------------------------------------------
+
+
+def observe_bundles():
+    """Return what must be the same after an import besides, and that it left nothing lying about."""
+    own = Path(settings.HIEPDONG_DATA)
+    return observe() | {
+        "bundles": sorted(
+            Bundle.objects.values_list(
+                "uuid", "outgoing", "items", "staged_at", "finished_at", "taken_at", "arrivals__position"
+            )
+        ),
+        "said": list(Peer.objects.values_list("incarnation", "wanted", "echo_after", "told_back", "recovered_at")),
+        "state": list(Node.objects.values_list("state", flat=True)),
+        "keys": sorted(SigningKey.objects.values_list("kid", "valid_until")),
+        "left in plain": [p.name for p in own.glob("bundle-*")],
+    }
+
+
+@pytest.fixture
+def own_folder(node):
+    node.settings["HIEPDONG_DATA"] = str(node.folder / "data")
+    return node
+
+
+def test_kill_at_every_step_of_importing_a_bundle(own_folder, peer, folder):
+    node = own_folder
+    node.send(HERE, [A], "Của đồn")
+    with node:
+        own = bytes(Dispatch.objects.get().signed)
+    scan = os.urandom(3000)
+    attached = [{"name": "a.bin", "digest": hashlib.sha256(scan).hexdigest(), "size": len(scan), "media_type": "image/tiff"}]
+    first = peer.dispatch(A, [HERE, ALSO], attachments=attached)
+    items = [
+        peer.item(first),
+        peer.item(peer.dispatch(A, [HERE], replaces=claims(first)["id"])),
+        peer.item(peer.receipt(own, A), kind="receipt"),
+        peer.item(peer.new_key(A, by=peer.keys[A], replaces=peer.keys[A].kid)[1], kind="key"),
+    ]
+    plain = peer.bundle(node, folder / "goi.zip", *items, files=[scan], held_through=1)
+    with node:
+        path, own_age = folder / "goi.zip.age", links.this_node().age_recipient
+    bundle_file.encrypt_bundle(plain, path, recipient=own_age)
+    at = node.clock()
+
+    killed(node, lambda: bundles.take(path=path, actor=None, at=at), least=60, step=2, observe=observe_bundles)
+    with node:
+        assert (Dispatch.objects.count(), Receipt.objects.count()) == (3, 4)
+        assert Bundle.objects.get().taken_at == at
+        assert path_of(attached[0]["digest"]).read_bytes() == scan
+
+
+def test_kill_at_every_step_of_importing_what_a_restored_node_had_lost(own_folder, peer, folder):
+    node = own_folder
+    copy = node.copy_database(folder / "copy")
+    papers = [node.send(HERE, [A], f"Bị mất {n}") for n in range(2)]
+    with node:
+        own = [bytes(d.signed) for d in Dispatch.objects.order_by("id")]
+    answered = peer.item(peer.receipt(own[0], A), kind="receipt")
+    node.put_back(copy)
+    with node:
+        links.mark_restored(at=node.clock())
+    echo = [peer.item(document, position=n) for n, document in enumerate(own, 1)]
+    said = {"through": 2, "last": 2}
+    path = peer.bundle(node, folder / "goi.zip", answered, echo=echo, told=said, held_through=2)
+    at = node.clock()
+
+    killed(node, lambda: bundles.take(path=path, actor=None, at=at), least=40, step=3, observe=observe_bundles)
+    with node:
+        assert sorted(str(u) for u in Dispatch.objects.values_list("uuid", flat=True)) == sorted(papers)
+        assert Node.objects.get().state == "normal"
+        assert Peer.objects.get().confirmed_through == 2
+
+
+def test_kill_at_every_step_of_an_import_on_the_page(own_folder, peer, folder):
+    node = own_folder
+    scan = os.urandom(3000)
+    attached = [{"name": "a.bin", "digest": hashlib.sha256(scan).hexdigest(), "size": len(scan), "media_type": "image/tiff"}]
+    path = peer.bundle(node, folder / "goi.zip", peer.item(peer.dispatch(A, [HERE], attachments=attached)), files=[scan])
+    with node, mock.patch.object(bundle_desk, "AT_ONCE_BYTES", 0):
+        actor, at = node.seat(HERE, "node_administrator"), node.clock()
+        given = {"name": path.name, "size": path.stat().st_size, "chunks": [path.read_bytes()], "take": True}
+        errand = bundle_desk.upload(**given, actor=actor, at=at)
+    assert errand.todo == "import"
+
+    def work():  # as hiepdong work does, again and again
+        bundles.finish_interrupted(at=at)
+        bundle_desk.work(at=at)
+
+    killed(node, work, least=35, step=3, observe=observe_bundles)
+    with node:
+        assert path_of(attached[0]["digest"]).read_bytes() == scan
+        done = bundle_desk.errand_of(actor, errand.token)
+        assert (done.state, done.refusal, done.bundle) == ("done", {}, Bundle.objects.get().pk)
+        assert not (done.folder / "file").exists()
+
+
+def test_kill_at_every_step_of_exporting_a_bundle(own_folder, peer, folder):
+    node = own_folder
+    with node:
+        file = keep_file(data=b"abc" * 500, name="a.txt", media_type="text/plain", at=node.clock())
+    for n in range(3):
+        node.send(HERE, [A], f"Của đồn {n}", files=[("a.txt", file)])
+    stick = node.folder / "usb"
+    stick.mkdir()
+    pk, at, number = peer.at(node).pk, node.clock(), uuid.uuid4
+
+    def export():
+        with mock.patch("uuid.uuid4", number):  # each try writes a bundle of its own
+            bundles.export(peer_id=pk, folder=stick, encrypt=False, actor=None, at=at, most_items=2)
+
+    def observed():
+        written = []
+        for path in sorted(stick.glob("*.zip")):
+            with bundle_file.open_bundle(path, verify=signing.claims_of) as found:
+                written.append((path.name, [i["position"] for i in found.items()], sorted(found.files)))
+            assert Bundle.objects.filter(outgoing=True, digest=bundle_file.digest_of_file(path)).exists()
+        marks = list(Peer.objects.values_list("sent_through", "confirmed_through"))
+        parcels = sorted(Parcel.objects.values_list("position", "digest"))
+        return {"written": written, "left": sorted(p.name for p in stick.iterdir()), "marks": marks, "parcels": parcels}
+
+    killed(node, export, least=20, observe=observed)
+    with node:
+        assert len(observed()["written"]) == 2

@@ -8,6 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from pypdf import PdfReader
 
+from hiepdong.documents.models import File
+from hiepdong.documents.services import keep_file
 from hiepdong.exchange import bundle_file, bundles, stick
 from hiepdong.exchange.models import Arrival, Bundle, Dispatch, Peer, Receipt
 from hiepdong.web.services import react
@@ -228,3 +230,28 @@ def test_papers_are_taken_also_when_the_key_for_their_receipts_has_expired_by_th
         kinds = local.peer(guard).parcels.order_by("position").values_list("position", "kind")
         assert list(kinds) == [(1, "receipt"), (2, "key"), (3, "receipt")]
         assert Receipt.objects.count() == 2
+
+
+@pytest.mark.parametrize("way", ["sync", "import"])
+def test_an_import_that_died_before_its_files_were_taken_brings_them_from_the_file_that_is_there(nodes, usb, monkeypatch, way):
+    guard, local = nodes
+    with guard:
+        file = keep_file(data=b"ban do " * 1000, name="ban-do.txt", media_type="text/plain", at=guard.clock())
+    guard.send("t.don-my-ly", ["t.huyen-uy"], "Có tệp", files=[("ban-do.txt", file)])
+    run(guard, "sync", usb)
+    (bundle,) = usb.glob("*.zip.age")
+    words = ["sync", usb] if way == "sync" else ["import", bundle]
+    monkeypatch.setattr(bundles, "_files", lambda *_: (_ for _ in ()).throw(MemoryError))
+    with pytest.raises(MemoryError):
+        run(local, *words)
+    monkeypatch.undo()
+    with local:
+        assert bundles.finish_interrupted(at=local.clock()) == 0
+        assert Dispatch.objects.count() == 1
+        assert not File.objects.get().kept
+    run(local, *words)
+    with local:
+        assert File.objects.get().kept
+        assert Bundle.objects.get(outgoing=False).taken_at
+    if way == "sync":
+        assert told(local, "sync", usb)["taken"] == []  # now it is known whole

@@ -9,6 +9,9 @@ brings them (the echo). Each part says which positions it covers, so parts may c
 asked for again.
 """
 
+import fcntl
+import os
+import shutil
 import tempfile
 import uuid
 from collections import Counter
@@ -282,7 +285,7 @@ def _echo_loads(peer: Peer, held: int) -> Iterator[Load]:
     """Yield the items that a restored peer asks back, with the attachments of its papers."""
     if peer.echo_after is None:
         return
-    for chunk in batched(_echo_of(peer, peer.echo_after, held), STEP, strict=False):
+    for chunk in batched(_echo_of(peer, peer.echo_after, held), STEP):
         rows = Arrival.objects.filter(peer=peer, kind=ItemKind.DISPATCH, position__in=[i.position for i in chunk])
         papers = {subject: position for subject, position in rows.values_list("subject", "position") if subject}
         named: dict[int, list[tuple[str, int]]] = {}
@@ -419,11 +422,35 @@ def _write(plan: _Plan, actor: Seat | None, at: datetime, told: Callable[[int], 
 
 @contextmanager
 def _working_folder() -> Iterator[Path]:
-    """Give a folder inside the node's data for what must not lie about in plain, and remove it."""
+    """Give a folder inside the node's data for what must not lie about in plain, and remove it.
+
+    What a killed process left in plain is removed by the next one: a living one holds a lock on its folder.
+    """
     base = Path(settings.HIEPDONG_DATA)
     base.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bundle-", dir=base) as folder:
-        yield Path(folder)
+    with _locked_folder(base):  # nobody takes a folder for left that was made just now
+        for left in base.glob("bundle-*"):
+            with suppress(OSError), _locked_folder(left, wait=False):
+                shutil.rmtree(left)
+        folder = Path(tempfile.mkdtemp(prefix="bundle-", dir=base))
+        handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+@contextmanager
+def _locked_folder(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock on a folder. Raises OSError: it is gone, or somebody holds it and `wait` is not asked for."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(handle)
 
 
 # --- in --------------------------------------------------------------------------------------------------------------------
@@ -524,7 +551,7 @@ def inspect(*, path: Path, progress: Progress = lambda what, done, of: None) -> 
 
 
 def _chunks(lines: Iterable[Mapping[str, Any]]) -> Iterator[Sequence[Item]]:
-    return batched(map(read_item, lines), STEP, strict=False)
+    return batched(map(read_item, lines), STEP)
 
 
 def take(

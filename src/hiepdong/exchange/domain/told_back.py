@@ -32,7 +32,8 @@ class ToldBack:
         >>> ToldBack(4).with_range(6, 8, 8).with_range(4, 6, 8)
         ToldBack(through=8, beyond=(), last=8)
         """
-        reached, apart = self.through, []
+        reached = self.through
+        apart: list[tuple[int, int]] = []
         for first, end in sorted((*self.beyond, (after + 1, through))):
             if first <= reached + 1:
                 reached = max(reached, end)
