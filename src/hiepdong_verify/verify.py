@@ -1995,7 +1995,7 @@ def check_manifest(archive: Archive, manifest: dict[str, str], besides: Iterable
 
 
 BAGIT = ["BagIt-Version: 1.0", "Tag-File-Character-Encoding: UTF-8"]
-BAG_NAME = re.compile(r"data/(?:bundle\.jws|items/[0-9]{5,9}\.jsonl|files/[0-9a-f]{64})")
+BAG_NAME = re.compile(r"data/(?:bundle\.jws|(?:items|echo)/[0-9]{5,9}\.jsonl|files/[0-9a-f]{64})")
 BAG_FILES = ("bagit.txt", "bag-info.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt")
 
 
@@ -2041,8 +2041,8 @@ def check_bundle(report: Report, ring: Ring, archive: Archive, where: str, node:
             raise Refused("wrong_node", found=p["to"], needed=node)
         if p["part"] > p["parts"]:
             raise Refused("shape", path="part", found=p["part"])
-        items = sorted(n for n in manifest if n.startswith("data/items/"))
-        given.documents += read_items(report, archive, items, p, where)
+        given.documents += read_items(report, archive, manifest, p, where)
+        given.documents += read_echo(report, archive, manifest, p, where)
         checker = Checker(report, ring, given)
         checker.run()
         if any(f.level == FALSE and f.where == head.where for f in report.findings):
@@ -2056,19 +2056,56 @@ def check_bundle(report: Report, ring: Ring, archive: Archive, where: str, node:
             report.add(FALSE, where, "bundle_refused")
 
 
+ECHO = {"incarnation": TEXT, "after": WHOLE, "through": WHOLE, "last": WHOLE, "items": WHOLE}
+
+
+def read_echo(report: Report, archive: Archive, manifest: dict[str, str], head: dict[str, Any], where: str) -> list[Document]:
+    """§9: return the documents of the echo: items of the receiving node itself, after a restore."""
+    if "echo_after" in head and (problem := shape(head["echo_after"], WHOLE, "echo_after")):
+        raise Refused("shape", path=problem[0], found=problem[1])
+    if "echo" not in head:
+        if any(name.startswith("data/echo/") for name in manifest):
+            raise Refused("shape", path="echo", found="∅")
+        return []
+    echo = head["echo"]
+    if problem := shape(echo, ECHO, "echo"):
+        raise Refused("shape", path=problem[0], found=problem[1])
+    if not echo["after"] <= echo["through"] <= max(echo["after"], echo["last"]):
+        raise Refused("shape", path="echo.through", found=echo["through"])
+    found, count, first, last = read_lines(report, archive, manifest, "echo", where)
+    if count != echo["items"]:
+        raise Refused("item_count", said=echo["items"], found=count)
+    if count and not echo["after"] < first <= last <= echo["through"]:
+        raise Refused("item_order", found=f"{first}–{last}", first=echo["after"] + 1, last=echo["through"])
+    return found
+
+
 ITEM_KINDS = {"dispatch", "receipt", "key", "checkpoint", "witness"}
 ITEM = {"position": COUNT, "kind": TEXT, "document": TEXT}
 LINES_PER_FILE = 1000
 
 
-def read_items(report: Report, archive: Archive, names: list[str], head: dict[str, Any], where: str) -> list[Document]:
-    """§7: return the documents and hops of the items. What a line says must be right, or the bundle is refused; a document that
-    is wrong is a fault of this one item."""
+def read_items(report: Report, archive: Archive, manifest: dict[str, str], head: dict[str, Any], where: str) -> list[Document]:
+    """§9: return the documents and hops of the items, which are as many and in such places as the statement says."""
+    found, count, first, last = read_lines(report, archive, manifest, "items", where)
+    if count != head["items"]:
+        raise Refused("item_count", said=head["items"], found=count)
+    if (first, last) != (head["first"], head["last"]):
+        raise Refused("item_order", found=f"{first}–{last}", first=head["first"], last=head["last"])
+    return found
+
+
+def read_lines(
+    report: Report, archive: Archive, manifest: dict[str, str], folder: str, where: str
+) -> tuple[list[Document], int, int, int]:
+    """§7: return the documents and hops of the lines of a folder, how many lines, the first and the last position. What a line
+    says must be right, or the bundle is refused; a document that is wrong is a fault of this one item."""
     found: list[Document] = []
     count = first = before = 0
+    names = sorted(n for n in manifest if n.startswith(f"data/{folder}/"))
     for number, name in enumerate(names, 1):
-        if name != f"data/items/{number:05d}.jsonl":
-            raise Refused("file_missing", name=f"data/items/{number:05d}.jsonl")
+        if name != f"data/{folder}/{number:05d}.jsonl":
+            raise Refused("file_missing", name=f"data/{folder}/{number:05d}.jsonl")
         lines = archive.read(name, LARGEST_UNPACKED).split(b"\n")
         if lines and not lines[-1]:
             lines.pop()
@@ -2085,18 +2122,14 @@ def read_items(report: Report, archive: Archive, names: list[str], head: dict[st
             except Refused as refused:
                 raise Refused("item_bad", line=n, name=name, found=MESSAGES[refused.code][1].format(**refused.facts)) from None
             if item["position"] <= before:
-                raise Refused("item_order", found=item["position"], first=head["first"], last=head["last"])
+                raise Refused("item_order", found=item["position"], first=before + 1, last="…")
             first, before, count = first or item["position"], item["position"], count + 1
             at = f"{where}/{name}:{n}"
             try:
                 found += documents_of(item, hops or [], at)
             except Refused as refused:
                 report.add(refused.level, at, refused.code, **refused.facts)
-    if count != head["items"]:
-        raise Refused("item_count", said=head["items"], found=count)
-    if (first, before) != (head["first"], head["last"]):
-        raise Refused("item_order", found=f"{first}–{before}", first=head["first"], last=head["last"])
-    return found
+    return found, count, first, before
 
 
 def documents_of(item: dict[str, Any], hops: list[str], at: str) -> list[Document]:

@@ -8,8 +8,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.test import override_settings
 from django.utils import timezone
+from django.utils.html import escape
+from django.utils.translation import gettext, override
 
-from hiepdong.exchange import bundle_desk, bundles
+from hiepdong.exchange import bundle_desk, bundles, links
 from hiepdong.exchange.models import Arrival, Bundle, Dispatch, Receipt
 from support.make import entered
 from support.nodes import Clock, Node, link
@@ -258,3 +260,50 @@ def test_an_errand_of_an_odd_token_is_not_found(offices):
     with local:
         for token in ("..", "x" * 32, "0" * 32, "A" * 32):
             assert local.get(f"/goi-du-lieu/viec/{token}/").status_code == 404
+
+
+def words(text, **facts):
+    """Return a text of the product as a page shows it."""
+    with override("vi"):
+        return escape(gettext(text) % facts)
+
+
+def test_after_a_restore_the_pages_say_what_to_do_there_and_back_again(offices):
+    guard, local = offices
+    sent(guard, local)
+    with local:
+        local.upload(carried(guard, local), do="import")
+    with guard:
+        links.mark_restored(at=guard.node.clock())
+        page = guard.get("/goi-du-lieu/").content.decode()
+        assert words("This node was restored from a backup") in page
+        assert words("Make the bundle that asks") in page
+        assert words("Where there is no line, a bundle asks, and the one that comes back answers.") in (
+            guard.get("/duong-lien-ket/").content.decode()
+        )
+        address = guard.make(guard.node.peer(local.node))
+        made = words("it asks for own items of this node; the other node imports it and makes the bundle that answers")
+        assert made in guard.get(address).content.decode()
+        asked = words("asks the receiving node for own items of the sending node after a restore")
+        assert asked in guard.get(f"{address}1/phieu/").content.decode()
+        question = b"".join(guard.get(f"{address}1/tep/").streaming_content)
+    with local:
+        address = local.upload(question)
+        assert words("it asks for own items of the sender") in local.get(address).content.decode()
+        page = local.get(local.post(f"{address}nhap/").headers["Location"], follow=True).content.decode()
+        asks = "%(name)s was restored from a backup and asks for its own items. The bundle that goes back brings them."
+        assert words(asks, name="bien-phong") in page
+        page = local.get("/goi-du-lieu/").content.decode()
+        assert words("The other node was restored from a backup") in page
+        assert words("Make the bundle that answers") in page
+        address = local.make(local.node.peer(guard.node))
+        brings = words("it brings back own items of the other node (%(shown)s)", shown=2)
+        assert brings in local.get(address).content.decode()
+        answer = b"".join(local.get(f"{address}1/tep/").streaming_content)
+    with guard:
+        address = guard.upload(answer)
+        page = guard.get(address).content.decode()
+        assert words("it brings back own items of this node (%(shown)s)", shown=2) in page
+        page = guard.get(guard.post(f"{address}nhap/").headers["Location"], follow=True).content.decode()
+        assert words("The receipts wait to go back. Without them the other side carries the same papers again.") in page
+        assert words("This node was restored from a backup") not in guard.get("/goi-du-lieu/").content.decode()

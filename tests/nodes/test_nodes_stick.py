@@ -10,7 +10,7 @@ from pypdf import PdfReader
 
 from hiepdong.documents.models import File
 from hiepdong.documents.services import keep_file
-from hiepdong.exchange import bundle_file, bundles, stick
+from hiepdong.exchange import bundle_file, bundles, links, stick
 from hiepdong.exchange.models import Arrival, Bundle, Dispatch, Peer, Receipt
 from hiepdong.web.services import react
 from support.nodes import Node, link, two_nodes
@@ -255,3 +255,38 @@ def test_an_import_that_died_before_its_files_were_taken_brings_them_from_the_fi
         assert Bundle.objects.get(outgoing=False).taken_at
     if way == "sync":
         assert told(local, "sync", usb)["taken"] == []  # now it is known whole
+
+
+def test_the_commands_say_after_a_restore_what_is_going_on_and_what_to_do_next(nodes, usb, tmp_path):
+    guard, local = nodes
+    copy = guard.copy_database(tmp_path / "copy")
+    guard.send("t.don-my-ly", ["t.huyen-uy"], "Bị mất")
+    for node in (guard, local):
+        run(node, "sync", usb)
+    guard.put_back(copy)
+    with guard:
+        links.mark_restored(at=guard.clock())
+        (silent,) = typed("node", "show", "--json")["not_told"]
+        assert silent == {"peer": guard.peer(local).pk, "name": "dia-phuong", "line": False}
+        assert "hiepdong bundle export" in typed("node", "show")
+    (asking,) = told(guard, "export", guard.peer(local).pk, "--out", usb)
+    assert (asking["asks"], asking["items"], asking["echo"]) == (True, 0, None)
+    seen = told(local, "inspect", asking["file"])
+    assert (seen["echo_after"], seen["echo"]) == (0, None)
+    assert "dia-phuong" in run(guard, "export", guard.peer(local).pk, "--out", usb)[0]
+    out, _ = run(local, "import", asking["file"])
+    assert f"hiepdong bundle export {local.peer(guard).pk}" in out
+    (answer,) = told(local, "export", local.peer(guard).pk, "--out", usb)
+    assert (answer["asks"], answer["echo"]) == (False, 1)
+    assert told(guard, "inspect", answer["file"])["echo"]["items"] == 1
+    (taken,) = told(guard, "import", answer["file"])
+    assert taken["told"] == {"items": 1, "back": 1, "counted": True, "whole": True, "over": True}
+    assert not taken["recovering"]
+    with guard:
+        assert typed("node", "show", "--json")["not_told"] == []
+
+
+def typed(command, *words):
+    out = io.StringIO()
+    call_command(command, *words, stdout=out)
+    return json.loads(out.getvalue()) if "--json" in words else out.getvalue()

@@ -241,8 +241,8 @@ class SimulatedNode:
     ) -> Path:
         """Write a bundle of these items for the node.
 
-        `echo`: own items of the node that it tells back (None: it tells nothing). `changes` are members of the statement; `told`
-        are those of its member `echo`.
+        `echo`: own items of the node that it tells back (None: it tells nothing). `changes` are members of the statement,
+        `told` those of its member `echo`.
         """
         with node:
             to, incarnation = str(links.this_node().node_id), links.this_node().incarnation

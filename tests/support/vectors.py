@@ -248,11 +248,13 @@ def bag(
     manifest: str = "",
     oxum: str = "",
     lines: bytes | None = None,
+    echo: list[dict[str, Any]] | None = None,
 ) -> list[Entry]:
     """Return the entries of a bundle from node A to node B. `change`, `drop`, `unlisted` act after the lists were made."""
     body = lines if lines is not None else b"".join(canonical(i) + b"\n" for i in items)
     data = {"data/items/00001.jsonl": body} if body else {}
     data |= {f"data/files/{sha(f)}": f for f in files}
+    data |= {"data/echo/00001.jsonl": b"".join(canonical(i) + b"\n" for i in echo)} if echo else {}
     payload = {
         "format": "hiepdong.bundle/1",
         "id": uuid(900),
@@ -694,6 +696,18 @@ def _bundles(v: Vectors, d1: bytes, d2: bytes, r1: bytes) -> None:
     items = [item(18, d1), item(19, d2, signed(hop(d2), "node-c")), item(20, r1)]
     good = bag(items, [paper])
     v.zip("bundle-good", "good", "bundle_good", good, node=NODE_B)
+    told = {"incarnation": "2", "after": 3, "through": 9, "last": 9, "items": 2}
+    own = [item(4, r1), item(7, r1)]
+    v.zip("bundle-echo-good", "good", "bundle_good", bag(items, [paper], echo=own, head={"echo": told}), node=NODE_B)
+    v.zip("bundle-echo-of-nothing", "good", "bundle_good", bag([], head={"echo": told | {"through": 3, "last": 2, "items": 0}}))
+    v.zip("bundle-echo-asked", "good", "bundle_good", bag([], head={"echo_after": 3}))
+    v.zip("bundle-echo-asked-nowhere", "false", "shape", bag([], head={"echo_after": "3"}))
+    v.zip("bundle-echo-not-named", "false", "shape", bag(items, [paper], echo=own))
+    v.zip("bundle-echo-member-missing", "false", "shape", bag([], head={"echo": {"after": 0, "through": 0, "items": 0}}))
+    v.zip("bundle-echo-through", "false", "shape", bag([], echo=own, head={"echo": told | {"through": 10}}))
+    v.zip("bundle-echo-count", "false", "item_count", bag([], echo=own, head={"echo": told | {"items": 3}}))
+    v.zip("bundle-echo-range", "false", "item_order", bag([], echo=own, head={"echo": told | {"after": 4}}))
+    v.zip("bundle-echo-order", "false", "item_order", bag([], echo=own[::-1], head={"echo": told}))
     v.zip("bundle-empty", "good", "bundle_good", bag([]), node=NODE_B)
     v.zip(
         "bundle-folder-entries",

@@ -745,7 +745,7 @@ const TAGS = ['bagit.txt', 'bag-info.txt', 'manifest-sha256.txt'];
 function bundle(checking, files, where, node) {
   for (const name of files.keys()) {
     if (![...TAGS, 'tagmanifest-sha256.txt', 'data/bundle.jws'].includes(name)
-      && !/^data\/(items\/[0-9]{5,9}\.jsonl|files\/[0-9a-f]{64})$/.test(name)) fail(`a file too many: ${name}`);
+      && !/^data\/((items|echo)\/[0-9]{5,9}\.jsonl|files\/[0-9a-f]{64})$/.test(name)) fail(`a file too many: ${name}`);
   }
   const need = (name) => files.get(name) ?? fail(`${name} is missing`);
   const manifest = manifestOf(need('manifest-sha256.txt'));
@@ -769,10 +769,28 @@ function bundle(checking, files, where, node) {
   if (node && p.get('to') !== node) fail('for another node');
   if (num(p.get('part')) > num(p.get('parts'))) fail('part');
   checking.documents.push(head);
+  if (p.has('echo_after') && !whole(0)(p.get('echo_after'))) fail('echo_after');
+  const { count, first, last } = linesOf(checking, files, 'items', where);
+  if (count !== num(p.get('items'))) fail('the number of items');
+  if (first !== num(p.get('first')) || last !== num(p.get('last'))) fail('first and last');
+  const echo = linesOf(checking, files, 'echo', where);
+  if (p.has('echo')) {
+    const said = p.get('echo');
+    if (!members({ incarnation: text, after: whole(0), through: whole(0), last: whole(0), items: whole(0) })(said)) fail('echo');
+    const [after, through, top] = ['after', 'through', 'last'].map((n) => num(said.get(n)));
+    if (through < after || through > Math.max(after, top)) fail('through of the echo');
+    if (echo.count !== num(said.get('items'))) fail('the number of items in the echo');
+    if (echo.count && (echo.first <= after || echo.last > through)) fail('positions of the echo');
+  } else if (echo.count) fail('an echo that the statement does not name');
+  for (const name of manifest.keys()) if (name.startsWith('data/files/')) checking.files.set(name.slice(11), files.get(name).length);
+  checking.run();
+}
+
+function linesOf(checking, files, folderOf, where) {
   let [count, first, last] = [0, 0, 0];
-  const itemFiles = [...files.keys()].filter((n) => n.startsWith('data/items/')).sort();
+  const itemFiles = [...files.keys()].filter((n) => n.startsWith(`data/${folderOf}/`)).sort();
   itemFiles.forEach((name, i) => {
-    if (name !== `data/items/${String(i + 1).padStart(5, '0')}.jsonl`) fail('files of items');
+    if (name !== `data/${folderOf}/${String(i + 1).padStart(5, '0')}.jsonl`) fail('files of items');
     const lines = utf8(files.get(name)).split('\n');
     if (lines.at(-1) === '') lines.pop();
     if (lines.length > 1000) fail('too many lines');
@@ -795,10 +813,7 @@ function bundle(checking, files, where, node) {
       });
     }
   });
-  if (count !== num(p.get('items'))) fail('the number of items');
-  if (first !== num(p.get('first')) || last !== num(p.get('last'))) fail('first and last');
-  for (const name of manifest.keys()) if (name.startsWith('data/files/')) checking.files.set(name.slice(11), files.get(name).length);
-  checking.run();
+  return { count, first, last };
 }
 
 // --- §11: evidence folder -------------------------------------------------------------------------------------------------

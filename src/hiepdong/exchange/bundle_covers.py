@@ -41,6 +41,8 @@ def facts_of(written: Written) -> BundleFacts:
         parts=written.parts,
         encrypted=written.encrypted,
         made_up=bool(settings.HIEPDONG_DEMO_DAY),
+        asks=written.asks,
+        echo=written.echo,
     )
 
 

@@ -399,6 +399,8 @@ def _inspect(errand: Errand, actor: Seat | None, at: datetime, told: bundles.Pro
         "files": found.files,
         "encrypted": found.encrypted,
         "wanted": len(said["wanted"]),
+        "asks": "echo_after" in said,
+        "echo": said["echo"]["items"] if "echo" in said else None,
     }
     return replace(errand, state="seen", todo="", seen=seen, peer=found.peer.pk if found.peer else None)
 

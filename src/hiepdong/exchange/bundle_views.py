@@ -151,6 +151,7 @@ def bundle_detail(request: HttpRequest, pk: int) -> HttpResponse:
         states, reasons = bundles.became_of(bundle)
         fresh = sum(states.values())
         context |= {"fresh": fresh, "again": max(0, bundle.items - fresh), "states": states, "reasons": reasons.items()}
+        context["recovering"] = bundles.waiting(bundle.peer).asks
     return render_page(request, "exchange/bundle_detail.html", "", context)
 
 

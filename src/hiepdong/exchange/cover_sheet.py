@@ -63,6 +63,8 @@ class BundleFacts:
     parts: int = 1
     encrypted: bool = False
     made_up: bool = False
+    asks: bool = False  # the sender was restored and asks for its own items
+    echo: int | None = None  # how many own items it brings back to the receiver, which was restored
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def _rows(facts: BundleFacts) -> list[tuple[str, str]]:
             pgettext("cover sheet", "Made at"),
             _("%(clock)s on %(day)s (Viet Nam time)") % {"clock": f"{made_at:%H:%M}", "day": f"{made_at:%d/%m/%Y}"},
         ),
-        (pgettext("cover sheet", "Contents"), contents(facts.items, facts.kinds)),
+        (pgettext("cover sheet", "Contents"), contents(facts.items, facts.kinds) + _after_restore(facts)),
         (
             _("Order numbers on the link"),
             _("from %(first)s to %(last)s") % {"first": number(facts.first), "last": number(facts.last)}
@@ -135,6 +137,17 @@ def _rows(facts: BundleFacts) -> list[tuple[str, str]]:
         (_("Protection"), sealed),
         (_("Code of the bundle"), facts.bundle_id),
     ]
+
+
+def _after_restore(facts: BundleFacts) -> str:
+    """Return what a bundle does for a node that was restored from a backup; "" for all others."""
+    if facts.asks:
+        return "; " + _("asks the receiving node for own items of the sending node after a restore")
+    if facts.echo is not None:
+        return "; " + _("brings back %(count)s own items of the receiving node after its restore") % {
+            "count": number(facts.echo)
+        }
+    return ""
 
 
 def contents(items: int, kinds: Mapping[str, int]) -> str:

@@ -130,6 +130,13 @@ def told_back(peer: Peer) -> ToldBack:
     return told_back_from(peer.told_back, confirmed=peer.confirmed_through)
 
 
+def not_told() -> list[Peer]:
+    """Return the peers that have not told yet what they hold of this node, which was restored; none when it was not."""
+    if not Node.objects.filter(state=Node.State.RECOVERING).exists():
+        return []
+    return list(links.who_may_know().filter(recovered_at__isnull=True).order_by("pk"))
+
+
 def all_known(peer: Peer, items: Sequence[Item]) -> bool:
     """Say whether each of these items is here as what was given to the peer in its position."""
     rows = Parcel.objects.filter(peer=peer, position__in=[i.position for i in items])

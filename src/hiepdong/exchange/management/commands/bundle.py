@@ -4,6 +4,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,16 @@ def _written_lines(written: bundles.Written, sheet: Path | None) -> Iterator[str
         yield f"  {files} ({size_of(written.files_size)})"
     if not written.encrypted:
         yield "  " + _("It is not encrypted: whoever finds the stick can read it.")
+    if written.asks:
+        yield "  " + _(
+            "This node was restored from a backup: the bundle carries nothing else, it asks %(name)s what it holds of us. "
+            "Carry the stick there, have a bundle written there, and bring it back."
+        ) % {"name": row.peer.name}
+    if written.echo is not None:
+        yield "  " + _("%(name)s was restored from a backup; the bundle brings back %(count)s of its own items.") % {
+            "name": row.peer.name,
+            "count": written.echo,
+        }
     yield f"  SHA-256 {groups_of_four(row.digest)}"
     if sheet is not None:
         yield "  " + _("Cover sheet to print and to hand over with it: %(path)s") % {"path": sheet}
@@ -246,6 +257,8 @@ def _written_facts(written: bundles.Written, sheet: Path | None) -> dict[str, An
         "part": written.part,
         "parts": written.parts,
         "encrypted": written.encrypted,
+        "asks": written.asks,
+        "echo": written.echo,
     }
 
 
@@ -265,8 +278,50 @@ def _taken_lines(name: str, taken: bundles.Imported) -> Iterator[str]:
         yield "  " + ngettext("%(count)s file came with it", "%(count)s files came with it", taken.files_in) % {
             "count": taken.files_in
         }
+    yield from (f"  {line}" for line in _recovery_lines(taken))
     if taken.reasons:
         yield "  " + _("What is held or refused, and why: hiepdong link held %(peer)s") % {"peer": taken.peer.pk}
+
+
+def _recovery_lines(taken: bundles.Imported) -> Iterator[str]:
+    """Say how far a recovery is that this stick is part of, ours or the other node's, and what to do next."""
+    name = {"name": taken.peer.name, "peer": taken.peer.pk}
+    told = taken.told
+    if told is not None:
+        yield _("%(items)s own items came back, %(back)s of them were lost here.") % {"items": told.items, "back": told.back}
+        if not told.counted:
+            yield _(
+                "Not all of it could be proved to be ours, or it answers an earlier question. Import the earlier parts, "
+                "then this one again."
+            )
+    if told is not None and told.over:
+        yield _("The recovery is over: this node sends again.")
+    elif taken.recovering and told is not None and told.counted:
+        yield (
+            _(
+                "%(name)s holds more of ours. Import the other parts; what was lost on the way is asked for by the next "
+                "bundle: hiepdong bundle export %(peer)s"
+            )
+            % name
+        )
+    elif taken.recovering:
+        yield (
+            _(
+                "This node was restored from a backup and does not know yet what %(name)s holds of it. Write a bundle that "
+                "asks (hiepdong bundle export %(peer)s), carry it there, and bring back the one that is written there."
+            )
+            % name
+        )
+    elif told is not None:
+        yield _("%(name)s has told everything. Others have not yet: hiepdong node show") % name
+    if taken.peer.echo_after is not None:
+        yield (
+            _(
+                "%(name)s was restored from a backup and asks for its own items. Write the bundle that brings them "
+                "(hiepdong bundle export %(peer)s) and carry it back."
+            )
+            % name
+        )
 
 
 def _taken_facts(name: str, taken: bundles.Imported) -> dict[str, Any]:
@@ -281,6 +336,9 @@ def _taken_facts(name: str, taken: bundles.Imported) -> dict[str, Any]:
         "states": dict(taken.states),
         "reasons": dict(taken.reasons),
         "files": taken.files_in,
+        "told": asdict(taken.told) if taken.told else None,
+        "recovering": taken.recovering,
+        "asked": taken.peer.echo_after is not None,
     }
 
 
@@ -300,6 +358,16 @@ def _seen_lines(name: str, seen: bundles.Seen) -> Iterator[str]:
         }
     if seen.files:
         yield ngettext("%(count)s file goes with it", "%(count)s files go with it", seen.files) % {"count": seen.files}
+    if "echo_after" in said:
+        yield _("Its maker was restored from a backup and asks for its own items after position %(position)s.") % {
+            "position": said["echo_after"]
+        }
+    if "echo" in said:
+        yield _("It brings back %(count)s items of this node itself, from position %(first)s to %(last)s.") % {
+            "count": said["echo"]["items"],
+            "first": said["echo"]["after"] + 1,
+            "last": said["echo"]["through"],
+        }
     if said["parts"] > 1:
         yield _("Part %(part)s/%(parts)s") % {"part": said["part"], "parts": said["parts"]}
     yield _("Made at %(moment)s; its maker holds everything of ours up to position %(held)s and lacks %(wanted)s files.") % {
@@ -322,6 +390,8 @@ def _seen_facts(path: Path, seen: bundles.Seen) -> dict[str, Any]:
         "kinds": dict(seen.kinds),
         "here": seen.here,
         "files": seen.files,
+        "echo_after": said.get("echo_after"),
+        "echo": said.get("echo"),
     } | {k: said[k] for k in kept}
 
 

@@ -30,6 +30,14 @@ def body(key: str) -> Organisation:
         raise CommandError(f"{key}: {_('There is no organisation with this key.')}", returncode=1) from error
 
 
+def _way_back(peer: dict[str, Any]) -> str:
+    if peer["line"]:
+        said = _("%(name)s: asked over the line by itself; without a line: hiepdong bundle export %(peer)s")
+    else:
+        said = _("%(name)s: hiepdong bundle export %(peer)s, carry the stick there, bring its bundle back and import it")
+    return "  " + said % peer
+
+
 def digest_of_certificate(path: Path) -> str:
     """Return the SHA-256 of the certificate in a PEM file, hex."""
     text = bytes_of(path).decode("ascii", "replace")
@@ -132,6 +140,7 @@ class Command(PlainCommand):
             "journal_unwitnessed_since": trust.oldest_at.isoformat() if trust.oldest_at else None,
             "since": day(trust.oldest_at) if trust.oldest_at else "",
             "organisations": [{"key": o.key, "name": o.name} for o in links.residents(None)],
+            "not_told": [{"peer": p.pk, "name": p.name, "line": bool(p.address)} for p in recovery.not_told()],
         }
 
     def _set(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -190,6 +199,9 @@ class Command(PlainCommand):
             _("speaks: %(speaker)s; address: %(address)s") % {"speaker": done["speaker"], "address": done["address"] or "–"}
         )
         lines.append(_("key: %(keys)s") % {"keys": ", ".join(done["keys"])})
+        if done["not_told"]:
+            lines.append(_("! restored from a backup: it sends nothing before these nodes have told what they hold of it"))
+            lines += [_way_back(peer) for peer in done["not_told"]]
         lines.append(_("time of the journal: %(state)s") % {"state": trust_name(done["journal"])})
         if done["journal"] == "beyond_grace":
             lines.append(_("! nobody outside this node vouches for what it wrote down since %(day)s") % {"day": done["since"]})
