@@ -8,7 +8,7 @@ import pytest
 
 from hiepdong.documents.models import File, Series
 from hiepdong.documents.services import keep_file, path_of
-from hiepdong.exchange import bundles, links, recovery, services, stick
+from hiepdong.exchange import bundles, links, recovery, services, signing, stick
 from hiepdong.exchange.bundle_file import open_bundle, write_bundle
 from hiepdong.exchange.bundle_refusals import BundleBadStatement, BundleMissingFile, BundleWrongCount
 from hiepdong.exchange.models import Addressee, Arrival, Bundle, Dispatch, LinkIncident, Node, Parcel, Peer, Receipt, SigningKey
@@ -226,6 +226,35 @@ def test_a_part_whose_key_stands_in_an_earlier_one_waits_for_it_and_accuses_nobo
     assert len(guard.state()) == 1
 
 
+def statement_of(node, written):
+    with node, bundles._plain(written.path) as (plain, _), open_bundle(plain, verify=signing.claims_of) as found:
+        return found.statement, sorted({n.split("/")[1] for n in found.statement["payload"]})
+
+
+def test_a_bundle_between_nodes_that_were_not_restored_is_what_it_was_before(nodes, usb, tmp_path):
+    guard, local = nodes
+    guard.send(STATION, [DISTRICT], "Một")
+    before = {"format", "id", "from", "to", "incarnation", "made_at", "first", "last", "items", "held_through", "payload"}
+    before |= {"wanted", "part", "parts", "missing", "sent_through"}
+    (ordinary,) = export(guard, local, usb())
+    assert set(statement_of(local, ordinary)[0]) == before
+    with guard:
+        links.mark_restored(at=guard.clock())
+    (asking,) = export(guard, local, usb())
+    assert set(statement_of(local, asking)[0]) == before | {"echo_after"}  # a member that an older reader passes over
+    local.send(DISTRICT, [STATION], "Của huyện")
+    (unasked,) = export(local, guard, usb())
+    assert set(statement_of(guard, unasked)[0]) == before  # nobody asked here: a file that an older reader refuses stays away
+    take(local, ordinary, asking)
+    (answer,) = export(local, guard, usb())
+    said, folders = statement_of(guard, answer)
+    assert set(said) == before | {"echo"}
+    assert folders == ["echo", "items"]
+    take(guard, answer)
+    (after,) = export(guard, local, usb(), empty=True)
+    assert set(statement_of(local, after)[0]) == before
+
+
 def test_a_stick_of_before_the_question_or_of_an_earlier_restore_ends_nothing(nodes, usb, tmp_path):
     guard, local = nodes
     copy = guard.copy_database(tmp_path / "copy")
@@ -251,7 +280,8 @@ def test_a_stick_of_before_the_question_or_of_an_earlier_restore_ends_nothing(no
     assert numbers(guard) == [1, 2]
 
 
-def test_a_node_that_nobody_told_finds_out_by_the_stick_and_recovers(nodes, usb, tmp_path):
+@pytest.mark.parametrize(("address", "failures"), [("", 0), ("https://xa.invalid", 3)])
+def test_a_node_that_nobody_told_finds_out_by_the_stick_and_recovers(nodes, usb, tmp_path, address, failures):
     guard, local = nodes
     guard.send(STATION, [DISTRICT], "Một")
     equal(guard, local, usb)
@@ -260,7 +290,7 @@ def test_a_node_that_nobody_told_finds_out_by_the_stick_and_recovers(nodes, usb,
     equal(guard, local, usb)
     guard.put_back(copy)
     with guard:
-        Peer.objects.update(address="")
+        Peer.objects.update(address=address, failures=failures)  # a line that reaches nobody is none
     carry(local, guard, usb)
     with guard:
         assert Node.objects.get().state == "recovering"
@@ -419,3 +449,27 @@ def test_a_bundle_with_an_echo_is_read_as_it_was_written_and_the_tool_of_the_lib
         assert set(found.statement["payload"]) == {"data/items/00001.jsonl", "data/echo/00001.jsonl"}
     shutil.unpack_archive(path, tmp_path / "out")
     bagit.Bag(str(tmp_path / "out" / "goi")).validate()
+
+
+def test_two_nodes_that_were_both_restored_tell_each_other(nodes, usb, tmp_path):
+    guard, local = nodes
+    if local.vendor != "sqlite":
+        pytest.skip("the other node's database is no file")
+    older = guard.copy_database(tmp_path / "older")
+    guard.send(STATION, [DISTRICT], "Của đồn")
+    equal(guard, local, usb)
+    newer = local.copy_database(tmp_path / "newer")
+    local.send(DISTRICT, [STATION], "Của huyện, mất ở cả hai nơi")
+    equal(guard, local, usb)
+    restore(guard, older)
+    restore(local, newer)
+    for _ in range(2):
+        carry(guard, local, usb)
+        carry(local, guard, usb)
+    guard.send(STATION, [DISTRICT], "Sau phục hồi")
+    local.send(DISTRICT, [STATION], "Sau phục hồi")
+    equal(guard, local, usb)
+    whole(guard, local)
+    assert numbers(guard) == [1, 2]
+    with local:
+        assert set(Dispatch.objects.values_list("subject", flat=True)) == {"Của đồn", "Sau phục hồi"}

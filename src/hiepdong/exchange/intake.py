@@ -1401,13 +1401,14 @@ def _found_behind(peer: Peer, theirs: int, at: datetime) -> None:
     """A peer says that it holds more than we know of having sent: our data may be older than its memory of us.
 
     Where this node can ask it, it does so at once, and believes what bears its own signature (`courier`). The word of a peer
-    that only ever asks us is believed once: whoever repeats it after the recovery has nothing to show for it.
+    that only ever asks us, or that no line reaches now, is believed once: whoever repeats it after the recovery has nothing to
+    show for it.
     """
     node = Node.objects.select_for_update(of=("self",)).get()
     facts = {"held_there": theirs, "sent_from_here": peer.sent_through}
     if node.state != Node.State.NORMAL:
         return
-    if peer.address:
+    if peer.address and not peer.failures:
         peer.next_try_at = None
         return
     told_before = LinkIncident.objects.filter(peer=peer, code="exchange.restored_from_backup", facts__held_there=theirs)
