@@ -729,7 +729,7 @@ def _greeted(peer_id: int, said: Mapping[str, Any], at: datetime) -> None:
     Peer.objects.filter(pk=peer_id).update(wanted=wanted, echo_after=said.get("echo_after"))
     answering.note_incarnation(peer, incarnation, held, at)
     peer.save(update_fields=["incarnation", "earlier_incarnations", "confirmed_through"])
-    intake.confirmed(peer_id=peer_id, held_through=held, at=at)
+    intake.confirmed(peer_id=peer_id, held_through=held, carried=True, at=at)
 
 
 def _files(bundle: bundle_file.Bundle, peer: Peer, at: datetime, progress: Progress) -> tuple[int, bool]:

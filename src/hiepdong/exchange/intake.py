@@ -1376,15 +1376,17 @@ def confirmed(
     held_through: int,
     held_digest: str = "",
     outcomes: Sequence[Mapping[str, Any]] = (),
+    carried: bool = False,
     at: datetime,
 ) -> Peer:
     """Note up to where a peer holds what was sent to it, and what it said about items that it did not simply take.
 
     `held_digest` is that of the last item that it holds, if it says so: other bytes than ours were given it before a restore.
+    `carried`: it said so on a stick.
     """
     peer = links.peer_for(peer_id, for_update=True)
     if held_through > peer.sent_through or recovery.disagrees(peer, held_through, held_digest):
-        _found_behind(peer, held_through, at)
+        _found_behind(peer, held_through, carried, at)
     elif not recovery.is_open(peer):
         peer.confirmed_through = max(peer.confirmed_through, held_through)
     peer.reached_at = peer.heard_at = at
@@ -1397,18 +1399,18 @@ def confirmed(
     return peer
 
 
-def _found_behind(peer: Peer, theirs: int, at: datetime) -> None:
+def _found_behind(peer: Peer, theirs: int, carried: bool, at: datetime) -> None:
     """A peer says that it holds more than we know of having sent: our data may be older than its memory of us.
 
     Where this node can ask it, it does so at once, and believes what bears its own signature (`courier`). The word of a peer
-    that only ever asks us, or that no line reaches now, is believed once: whoever repeats it after the recovery has nothing to
+    that only ever asks us, or came on a stick while no line reaches it, is believed once: whoever repeats it after the recovery has nothing to
     show for it.
     """
     node = Node.objects.select_for_update(of=("self",)).get()
     facts = {"held_there": theirs, "sent_from_here": peer.sent_through}
     if node.state != Node.State.NORMAL:
         return
-    if peer.address and not peer.failures:
+    if peer.address and not (carried and peer.failures):
         peer.next_try_at = None
         return
     told_before = LinkIncident.objects.filter(peer=peer, code="exchange.restored_from_backup", facts__held_there=theirs)
