@@ -1403,8 +1403,8 @@ def _found_behind(peer: Peer, theirs: int, carried: bool, at: datetime) -> None:
     """A peer says that it holds more than we know of having sent: our data may be older than its memory of us.
 
     Where this node can ask it, it does so at once, and believes what bears its own signature (`courier`). The word of a peer
-    that only ever asks us, or came on a stick while no line reaches it, is believed once: whoever repeats it after the recovery has nothing to
-    show for it.
+    that only ever asks us, or came on a stick while no line reaches it, is believed once: whoever repeats it after the recovery
+    has nothing to show for it.
     """
     node = Node.objects.select_for_update(of=("self",)).get()
     facts = {"held_there": theirs, "sent_from_here": peer.sent_through}
