@@ -133,6 +133,7 @@ def test_two_sticks_bring_back_what_was_sent_after_the_backup_and_no_number_is_u
     assert numbers(guard) == [1, 2, 3, 4, 5]
     assert codes(local) == ["exchange.peer_restored"]
     assert codes(guard) == []
+    take(local, asking)  # again, long after
     with local:
         assert Peer.objects.get().echo_after is None
         with pytest.raises(bundles.NothingToCarry):

@@ -74,7 +74,7 @@ def take_greeting(*, peer_id: int, said: Mapping[str, Any], at: datetime) -> Pee
     note_incarnation(peer, incarnation, held, at)
     peer.announced_through = max(sent, 0) if sent < peer.held_through else max(peer.announced_through, sent)
     if said.get("recovering") is False:
-        peer.echo_after = None  # it asked on a stick, and has its answer by another way
+        peer.echo_after, peer.echo_ended = None, incarnation  # it may have asked on a stick, and has its answer by now
     theirs = datetime.fromisoformat(str(said["at"]))
     peer.clock_ahead_s = round((theirs - at).total_seconds())
     peer.heard_at = at

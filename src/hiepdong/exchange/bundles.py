@@ -726,9 +726,14 @@ def _greeted(peer_id: int, said: Mapping[str, Any], at: datetime) -> None:
     if incarnation in peer.earlier_incarnations:
         return  # a stick of before the restore: its marks say nothing about now
     wanted = [str(w) for w in said.get("wanted", []) if isinstance(w, str)][:1000]
-    Peer.objects.filter(pk=peer_id).update(wanted=wanted, echo_after=said.get("echo_after"))
+    peer.wanted, peer.echo_after = wanted, said.get("echo_after")
+    if peer.echo_after is None:
+        peer.echo_ended = incarnation
+    elif peer.echo_ended == incarnation:
+        peer.echo_after = None  # it asked before it had its answer
     answering.note_incarnation(peer, incarnation, held, at)
-    peer.save(update_fields=["incarnation", "earlier_incarnations", "confirmed_through"])
+    marks = ["incarnation", "earlier_incarnations", "confirmed_through", "wanted", "echo_after", "echo_ended"]
+    peer.save(update_fields=marks)
     intake.confirmed(peer_id=peer_id, held_through=held, carried=True, at=at)
 
 

@@ -237,6 +237,7 @@ class Peer(models.Model):
     recovered_at = models.DateTimeField(null=True, blank=True)  # after a restore: it told what it holds of us
     told_back = models.JSONField(default=dict)  # how far it has told so: domain.told_back.ToldBack
     echo_after = models.PositiveBigIntegerField(null=True, blank=True)  # restored, it asks for its own items after this
+    echo_ended = models.CharField(max_length=32, blank=True)  # the incarnation that asks no more: an older stick may come later
     incarnation = models.CharField(max_length=32, blank=True)
     earlier_incarnations = models.JSONField(default=list)  # a stick of before a restore may come after it
     wanted = models.JSONField(default=list)  # files that its last bundle asked for

@@ -11,5 +11,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="peer", name="echo_after", field=models.PositiveBigIntegerField(blank=True, null=True)
         ),
+        migrations.AddField(model_name="peer", name="echo_ended", field=models.CharField(blank=True, max_length=32)),
         migrations.AddField(model_name="bundle", name="taken_at", field=models.DateTimeField(blank=True, null=True)),
     ]
