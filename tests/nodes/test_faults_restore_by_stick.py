@@ -440,14 +440,15 @@ def test_an_echo_of_more_or_fewer_items_than_said_or_without_a_word_of_it_is_ref
 @pytest.mark.filterwarnings("ignore:'count' is passed as positional:DeprecationWarning")  # bagit's own
 def test_a_bundle_with_an_echo_is_read_as_it_was_written_and_the_tool_of_the_library_of_congress_accepts_it(tmp_path):
     path = tmp_path / "goi.zip"
-    echo = [item(p) for p in (3, 4, 7)]
-    said = statement(echo={"incarnation": "1", "after": 2, "through": 8, "last": 8})
+    echo = [item(p) for p in (*range(3, 1203), 1300)]  # more than one file holds
+    said = statement(echo={"incarnation": "1", "after": 2, "through": 1400, "last": 1400})
     write_bundle(path, statement=said, items=[item(18)], files=[], echo=echo, sign=sign)
     with open_bundle(path, verify=verify) as found:
         assert list(found.echo()) == echo
-        assert found.statement["echo"] == said["echo"] | {"items": 3}
+        assert found.statement["echo"] == said["echo"] | {"items": 1201}
         assert [i["position"] for i in found.items()] == [18]
-        assert set(found.statement["payload"]) == {"data/items/00001.jsonl", "data/echo/00001.jsonl"}
+        listed = {"data/items/00001.jsonl", "data/echo/00001.jsonl", "data/echo/00002.jsonl"}
+        assert set(found.statement["payload"]) == listed
     shutil.unpack_archive(path, tmp_path / "out")
     bagit.Bag(str(tmp_path / "out" / "goi")).validate()
 
