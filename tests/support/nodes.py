@@ -349,10 +349,9 @@ class MemoryLine:
 
     def fetch(self, digest: str, *, start: int) -> Iterator[bytes]:
         def read(peer: Peer) -> bytes:
-            from hiepdong.documents.services import path_of
-
             file = answering.file_for(peer_id=peer.pk, digest=digest)
-            return path_of(file.digest).read_bytes()[start:]
+            files.note_given(file, at=self.far.clock())
+            return files.place_of(file).read_bytes()[start:]
 
         data = self._ask("fetch", read)
         for place in range(0, len(data), files.PIECE):

@@ -1,5 +1,6 @@
 """The far end of the line between nodes: docs/reference/protocol.md, section 8. Every answer leaves after the commit."""
 
+import pathlib
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +9,6 @@ from django.http import FileResponse, HttpResponse, JsonResponse, StreamingHttpR
 from django.http.response import HttpResponseBase
 from ninja import Header, Path, Query, Router
 
-from hiepdong.documents.services import path_of
 from hiepdong.exchange import answering, files, links
 from hiepdong.exchange.domain.links import MOST_ITEMS, read_item
 
@@ -76,19 +76,24 @@ def give_file(request: Any, digest: str = Digest) -> HttpResponseBase:
     file = answering.file_for(peer_id=request.auth, digest=digest)
     asked = re.fullmatch(r"bytes=(\d{1,15})-(\d{0,15})", request.headers.get("Range", ""))
     if asked is None:
-        return FileResponse(path_of(digest).open("rb"), content_type="application/octet-stream")
+        files.note_given(file, at=request.at)
+        return FileResponse(files.place_of(file).open("rb"), content_type="application/octet-stream")
     first = int(asked[1])
     last = min(int(asked[2]) if asked[2] else file.size - 1, file.size - 1)
     if first > last:
         raise RangeUnusable(size=file.size)
-    response = StreamingHttpResponse(_read(digest, first, last), status=206, content_type="application/octet-stream")
+    if last == file.size - 1:
+        files.note_given(file, at=request.at)
+    response = StreamingHttpResponse(
+        _read(files.place_of(file), first, last), status=206, content_type="application/octet-stream"
+    )
     response.headers["Content-Length"] = str(last - first + 1)
     response.headers["Content-Range"] = f"bytes {first}-{last}/{file.size}"
     return response
 
 
-def _read(digest: str, first: int, last: int) -> Iterator[bytes]:
-    with path_of(digest).open("rb") as source:
+def _read(path: pathlib.Path, first: int, last: int) -> Iterator[bytes]:
+    with path.open("rb") as source:
         source.seek(first)
         left = last - first + 1
         while left > 0 and (piece := source.read(min(PIECE_OF_A_FILE, left))):

@@ -11,14 +11,12 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from hiepdong.documents.models import File
-from hiepdong.documents.services import is_on_disk
 from hiepdong.kernel.errors import NotFound
 
-from . import intake, links, outbox, recovery
+from . import files, intake, links, outbox, recovery
 from .domain.envelope import instant
 from .domain.links import MOST_ITEMS, Item
-from .models import Attachment, Peer
+from .models import Attachment, Peer, RelayedFile
 
 PROTOCOL = 1
 
@@ -127,8 +125,10 @@ def echo(*, peer_id: int, after: int, limit: int) -> dict[str, Any]:
     return {"items": [i.as_json() for i in recovery.held_of(peer, after=after, limit=limit)], "held_through": peer.held_through}
 
 
-def file_for(*, peer_id: int, digest: str) -> File:
+def file_for(*, peer_id: int, digest: str) -> files.AnyFile:
     """Return a file that a paper on its way to this peer, or one of its own papers, names, if its bytes are here.
+
+    `files.place_of` says where they are.
 
     Raises:
         NotFound: no such file, or none of its papers goes to this peer: the two look alike.
@@ -136,23 +136,29 @@ def file_for(*, peer_id: int, digest: str) -> File:
     peer = open_peer(peer_id)
     route = Q(dispatch__parcels__peer=peer) | Q(dispatch__sender__residence__peer=peer)
     found = Attachment.objects.filter(route, file__digest=digest).select_related("file").first()
-    if found is None or not is_on_disk(found.file):
-        raise NotFound
-    return found.file
+    if found is not None and files.is_here(found.file):
+        return found.file
+    passing = files.relayed_to(peer).filter(digest=digest, kept=True).first()
+    if passing is not None and files.is_here(passing):
+        return passing
+    if passing is not None:
+        files.is_lost(passing)
+    raise NotFound
 
 
-def wants(*, peer_id: int, digest: str) -> File:
-    """Return a file whose bytes this node misses and that a paper of this peer names.
+def wants(*, peer_id: int, digest: str) -> files.AnyFile:
+    """Return a file that `intake.wanted_files` asks this peer for, or has asked for: what is missing here comes first.
 
     Raises:
         NotFound: it is not wanted from this peer.
     """
     peer = open_peer(peer_id)
-    found = (
-        Attachment.objects.filter(file__digest=digest, dispatch__sender__residence__peer__in=[peer, *peer.behind.all()])
-        .select_related("file")
-        .first()
-    )
+    found = Attachment.objects.filter(intake.asked_of(peer), file__digest=digest).select_related("file").first()
+    if found is not None and not found.file.kept:
+        return found.file
+    passing = RelayedFile.objects.filter(giver=peer, digest=digest).select_related("giver").order_by("kept", "id").first()
+    if passing is not None and (found is None or not passing.kept):
+        return passing
     if found is None:
         raise NotFound
     return found.file

@@ -32,7 +32,7 @@ from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
 from hiepdong.accounts.queries import require_unless_command
 from hiepdong.documents.models import File
-from hiepdong.documents.services import is_on_disk, path_of
+from hiepdong.documents.services import path_of
 from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
 from hiepdong.shell.bulk import insert
@@ -42,7 +42,7 @@ from .domain.envelope import instant
 from .domain.links import ArrivalState, Item, ItemKind, read_item
 from .domain.parts import Load, Part, plan_parts
 from .keys import signed_with
-from .models import Arrival, Attachment, Bundle, Node, Parcel, Peer
+from .models import Arrival, Attachment, Bundle, Node, Parcel, Peer, RelayedFile
 
 STEP = 500
 APPLIED_AT_ONCE = 1000  # items of one transaction; the word index grows the fewer pieces the larger they are
@@ -232,11 +232,13 @@ def waiting(peer: Peer) -> Waiting:
     kept = File.objects.filter(
         kept=True, pk__in=rows.filter(dispatch__attachments__isnull=False).values("dispatch__attachments__file")
     )
-    files = kept.aggregate(count=Count("pk"), size=Sum("size"))
-    return Waiting(route.sent_through - route.confirmed_through, since, files["count"], files["size"] or 0, asks, echo)
+    passing = RelayedFile.objects.filter(kept=True, parcel__in=rows).order_by().values("digest", "size").distinct()
+    both = [f.aggregate(count=Count("*"), size=Sum("size")) for f in (kept, passing)]
+    count, size = (sum(f[what] or 0 for f in both) for what in ("count", "size"))
+    return Waiting(route.sent_through - route.confirmed_through, since, count, size, asks, echo)
 
 
-def _asked_for(peer: Peer) -> list[File]:
+def _asked_for(peer: Peer) -> list[files.AnyFile]:
     """Return files that the peer's last bundle asked for, that papers of ours to it name, and that are here."""
     found = []
     for digest in peer.wanted[:1000]:
@@ -290,7 +292,7 @@ def _echo_loads(peer: Peer, held: int) -> Iterator[Load]:
         papers = {subject: position for subject, position in rows.values_list("subject", "position") if subject}
         named: dict[int, list[tuple[str, int]]] = {}
         for each in Attachment.objects.filter(dispatch__uuid__in=list(papers)).select_related("file", "dispatch"):
-            if each.file.kept and is_on_disk(each.file):
+            if files.is_here(each.file):
                 named.setdefault(papers[str(each.dispatch.uuid)], []).append((each.file.digest, each.file.size))
         for item in chunk:
             yield Load(item.position, len(item.document) + 100, tuple(named.get(item.position, ())), echo=True)
@@ -303,17 +305,22 @@ def _loads(peer: Peer, after: int, through: int) -> Iterator[Load]:
             Parcel.objects.filter(peer=peer, position__gt=place, position__lte=through)
             .order_by("position")
             .annotate(a=Length("dispatch__signed"), b=Length("receipt__signed"), c=Length("document"))
-            .values_list("position", "a", "b", "c", "dispatch")[:STEP]
+            .values_list("position", "a", "b", "c", "dispatch", "pk")[:STEP]
         )
         if not rows:
             return
         named: dict[int, list[tuple[str, int]]] = {}
         attached = Attachment.objects.filter(dispatch__in=[r[4] for r in rows if r[4]]).select_related("file")
         for each in attached:
-            if each.file.kept and is_on_disk(each.file):
+            if files.is_here(each.file):
                 named.setdefault(each.dispatch_id, []).append((each.file.digest, each.file.size))
-        for position, a, b, c, dispatch in rows:
-            yield Load(position, (a or b or c or 0) + 100, tuple(named.get(dispatch, ())))
+        relayed: dict[int, list[tuple[str, int]]] = {}
+        for passing in files.relayed_to(peer).filter(parcel__in=[r[5] for r in rows if not (r[1] or r[2])]):
+            with suppress(NotFound):
+                file = answering.file_for(peer_id=peer.pk, digest=passing.digest)
+                relayed.setdefault(passing.parcel_id, []).append((file.digest, file.size))
+        for position, a, b, c, dispatch, pk in rows:
+            yield Load(position, (a or b or c or 0) + 100, (*named.get(dispatch, ()), *relayed.get(pk, ())))
         place = rows[-1][0]
 
 
@@ -368,7 +375,8 @@ def _write(plan: _Plan, actor: Seat | None, at: datetime, told: Callable[[int], 
                 yield item.as_json()
             place = found[-1].position if found else part.last
 
-    sources = [(d, path_of(d)) for d in part.files]
+    passing = {f.digest: f for f in files.relayed_to(peer).filter(kept=True, digest__in=part.files) if files.is_here(f)}
+    sources = [(d, files.place_of(passing[d]) if d in passing else path_of(d)) for d in part.files]
     with _working_folder() as work:
         plain = work / name if encrypt and peer.age_recipient else target
         digest = bundle_file.write_bundle(
@@ -405,12 +413,15 @@ def _write(plan: _Plan, actor: Seat | None, at: datetime, told: Callable[[int], 
         if echo is not None:
             facts["echo"] = part.echo_items
         record("exchange.bundle.written", subject=row, actor=actor, at=at, name=target.name, facts=facts)
-    sizes = File.objects.filter(digest__in=part.files).values_list("size", flat=True)
+        for file in passing.values():
+            files.note_given(file, at=at)
+    sizes = dict(File.objects.filter(digest__in=part.files).values_list("digest", "size"))
+    sizes |= {f.digest: f.size for f in passing.values()}
     return Written(
         target,
         row,
         dict(kinds),
-        sum(sizes),
+        sum(sizes.values()),
         peer.held_through,
         plan.number,
         plan.parts,
@@ -744,8 +755,11 @@ def _files(bundle: bundle_file.Bundle, peer: Peer, at: datetime, progress: Progr
     """
     arrived, room, listed = 0, True, sorted(bundle.files)
     for place in range(0, len(listed), STEP):
-        missing = File.objects.filter(digest__in=listed[place : place + STEP], kept=False)
-        for file in missing:
+        some = listed[place : place + STEP]
+        missing: dict[str, files.AnyFile] = {f.digest: f for f in File.objects.filter(digest__in=some, kept=False)}
+        for passing in RelayedFile.objects.filter(giver=peer, digest__in=some, kept=False).select_related("giver"):
+            missing.setdefault(passing.digest, passing)
+        for file in missing.values():
             files.gathered_path(file, peer).unlink(missing_ok=True)
             try:
                 files.gather_all(file, peer, bundle.file(file.digest), at=at)

@@ -8,8 +8,6 @@ from typing import Any
 
 from django.db.models import F, Q
 
-from hiepdong.documents.models import File
-from hiepdong.documents.services import path_of
 from hiepdong.journal.queries import entries_about
 from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, NotFound
@@ -100,7 +98,7 @@ def _round(peer_id: int, transport: Transport, clock: Callable[[], datetime], do
     wanted_there = _give(peer_id, transport, clock, done)
     wanted_there |= _take(peer_id, transport, clock, done)
     _fetch(peer_id, transport, clock, done)
-    _offer(peer_id, transport, wanted_there, done)
+    _offer(peer_id, transport, wanted_there, clock, done)
 
 
 def _prove(peer_id: int, held: int, transport: Transport, clock: Callable[[], datetime]) -> None:
@@ -208,8 +206,8 @@ def _listed(answer: Any, name: str) -> list[Any]:
 def _fetch(peer_id: int, transport: Transport, clock: Callable[[], datetime], done: Round) -> None:
     peer = links.peer_for(peer_id)
     for digest in intake.wanted_files(peer, limit=MOST_FILES_A_ROUND):
-        file = File.objects.get(digest=digest)
         try:
+            file = answering.wants(peer_id=peer_id, digest=digest)
             pieces = transport.fetch(digest, start=files.gathered(file, peer))
             files.gather_all(file, peer, pieces, at=clock())
         except (PeerRefused, NotFound):
@@ -226,21 +224,23 @@ def _fetch(peer_id: int, transport: Transport, clock: Callable[[], datetime], do
         done.files_in += file.kept
 
 
-def _offer(peer_id: int, transport: Transport, wanted: set[str], done: Round) -> None:
+def _offer(peer_id: int, transport: Transport, wanted: set[str], clock: Callable[[], datetime], done: Round) -> None:
     for digest in sorted(wanted)[:MOST_FILES_A_ROUND]:
         try:
             file = answering.file_for(peer_id=peer_id, digest=digest)
         except NotFound:
             continue  # it asks for what no paper of ours names: it gets nothing, not even a no
         have = transport.offered(digest)
-        with path_of(digest).open("rb") as source:
+        with files.place_of(file).open("rb") as source:
             while have < file.size:
                 source.seek(have)
                 now = transport.put(digest, source.read(files.PIECE), start=have, size=file.size)
                 if now <= have:
                     break
                 have = now
-        done.files_out += have >= file.size
+        if have >= file.size:
+            files.note_given(file, at=clock())
+            done.files_out += 1
 
 
 def note_silence(*, peer: Peer, at: datetime) -> bool:

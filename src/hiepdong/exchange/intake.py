@@ -29,7 +29,7 @@ from hiepdong.organisations.models import Organisation
 from hiepdong.shell.bulk import fresh, insert, update
 from hiepdong.shell.prepared import Prepared, among
 
-from . import links, outbox, recovery, sharing_policy, signing
+from . import files, links, outbox, recovery, sharing_policy, signing
 from .domain.classified import ClassifiedContent, file_name_bears_mark, refuse_classified
 from .domain.dispatch import State, contradicts
 from .domain.envelope import FORMAT, MOST_RECIPIENTS, RECEIPT_FORMAT, Content, InvalidContent, content_of, instant
@@ -48,6 +48,7 @@ from .models import (
     Peer,
     Receipt,
     ReceiptCode,
+    RelayedFile,
     SigningKey,
 )
 from .rows import EARLIEST, LATEST, addressees_of, attach, check_rows, check_storable, dispatch_of, index, strings_in
@@ -413,7 +414,8 @@ class _Intake:
         for row in fresh:
             outcomes.setdefault(row.position, _outcome(row, given))
         ordered = tuple(outcomes[i.position] for i in items)
-        return Taken(self.peer.held_through, ordered, tuple(wanted_files(self.peer)) if self.holes else ())
+        missing = self.holes or self.peer.may_relay
+        return Taken(self.peer.held_through, ordered, tuple(wanted_files(self.peer)) if missing else ())
 
     def row_of(self, item: Item) -> Arrival:
         """Return the row of an item that came just now, not stored."""
@@ -1005,6 +1007,11 @@ class _Intake:
         for peer in onward:
             stamp = links.sign_as_node(hop, typ=signing.HOP_TYPE, at=self.at).decode("ascii")
             outbox.enqueue_document(peer=peer, kind=row.kind, document=document, at=self.at, hops=[*row.hops, stamp])
+            if row.kind == ItemKind.DISPATCH:
+                attached = self.claims[row.position]["attachments"]
+                files.pass_on(peer=peer, giver=self.peer, digest=row.digest, attached=attached)
+        if row.kind == ItemKind.RECEIPT:
+            files.note_answered(peer=self.peer, digest=str(self.claims[row.position].get("digest")), at=self.at)
         if onward:
             row.facts = {**row.facts, "relayed": ", ".join(p.name for p in onward)}
         return bool(onward)
@@ -1305,18 +1312,31 @@ def _is_uuid(text: str) -> bool:
 def wanted_files(peer: Peer, *, limit: int = 50) -> list[str]:
     """Return digests of files that this node misses and this peer should have.
 
-    Those are files of papers from it and from nodes behind it, and of our own papers that it holds, lost in a restore.
+    Those are files of papers from it and from nodes behind it, of our own papers that it holds, lost in a restore, and of
+    papers that it gave to be carried on.
     """
-    if not File.objects.filter(kept=False).exists():
+    # Only who may relay gives such papers.
+    passing = RelayedFile.objects.filter(giver=peer, kept=False) if peer.may_relay else RelayedFile.objects.none()
+    own = File.objects.filter(kept=False).exists()
+    if not own and not passing.exists():
         return []  # as it nearly always is
+    named = Attachment.objects.filter(asked_of(peer), file=OuterRef("pk"))
+    missing = File.objects.none()
+    if own:
+        missing = File.objects.filter(Exists(named), kept=False).order_by("id")
+    refused = LinkIncident.objects.filter(peer=peer, code=files_refused).values_list("facts__digest", flat=True)
+    never = set(refused)
+    most = limit + len(never)
+    found = [digest for rows in (missing, passing.order_by("id")) for digest in rows.values_list("digest", flat=True)[:most]]
+    return [digest for digest in dict.fromkeys(found) if digest not in never][:limit]
+
+
+def asked_of(peer: Peer) -> Q:
+    """Return which attachments of papers that are here this peer is asked for, or may give."""
     from_there = Q(dispatch__sender__residence__peer=peer) | Q(dispatch__sender__residence__peer__via=peer)
     lost_here = Q(dispatch__parcels__peer=peer, dispatch__key__private_encrypted__gt="")
     lost_here |= Q(dispatch__parcels__peer=peer, dispatch__sender__residence__peer__isnull=True)
-    named = Attachment.objects.filter(from_there | lost_here, file=OuterRef("pk"))
-    missing = File.objects.filter(Exists(named), kept=False).order_by("id").values_list("digest", flat=True)
-    refused = LinkIncident.objects.filter(peer=peer, code=files_refused).values_list("facts__digest", flat=True)
-    never = set(refused)
-    return [digest for digest in missing[: limit + len(never)] if digest not in never][:limit]
+    return from_there | lost_here
 
 
 files_refused = "exchange.file_classified"  # such a file is never asked for again

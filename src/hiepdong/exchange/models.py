@@ -305,6 +305,31 @@ class Parcel(models.Model):
         ]
 
 
+class RelayedFile(models.Model):
+    """A file that a paper names which only passes through here: asked for from its giver, given on with the parcel.
+
+    Its bytes lie beside the node's own files (`files.place_of`) and belong to no row of them, so they can be let go when
+    nobody waits for them any more.
+    """
+
+    parcel = models.ForeignKey(Parcel, models.PROTECT, related_name="relayed_files")  # the paper on its way onward
+    giver = models.ForeignKey(Peer, models.PROTECT, related_name="+")
+    digest = models.CharField(max_length=64)  # SHA-256, hex
+    size = models.BigIntegerField()  # bytes, as the paper says
+    name = models.CharField(max_length=200)
+    kept = models.BooleanField(default=False)  # the bytes are here
+    given_at = models.DateTimeField(null=True, blank=True)  # all of it was last given onward
+    answered_at = models.DateTimeField(null=True, blank=True)  # the recipient's receipt for the paper came through here
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["parcel", "digest"], name="exchange_relayed_once")]
+        indexes = [
+            models.Index(fields=["digest"], name="exchange_relayed_digest"),
+            models.Index(fields=["giver", "id"], name="exchange_relayed_missing", condition=Q(kept=False)),
+            models.Index(fields=["given_at"], name="exchange_relayed_given", condition=Q(given_at__isnull=False)),
+        ]
+
+
 class Bundle(models.Model):
     """A bundle that was written here or taken in here."""
 

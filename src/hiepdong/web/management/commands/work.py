@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from hiepdong.duties import services as duties
-from hiepdong.exchange import bundle_desk, bundles, checkpoints, courier, intake, key_tending, link_queries, statements
+from hiepdong.exchange import bundle_desk, bundles, checkpoints, courier, files, intake, key_tending, link_queries, statements
 from hiepdong.exchange.http_line import HttpLine
 from hiepdong.journal import services as journal
 from hiepdong.kernel.errors import DomainError
@@ -139,6 +139,7 @@ class Command(PlainCommand):
         try:
             services.update_statistics()
             intake.judge_anew(at=now)  # what waited for this version of the program, if it is a newer one
+            files.let_go(at=now)
         except (DomainError, DatabaseError) as error:
             reasons.append(told(error))
         try:
