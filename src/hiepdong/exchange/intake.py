@@ -49,6 +49,7 @@ from .models import (
     Receipt,
     ReceiptCode,
     RelayedFile,
+    Residence,
     SigningKey,
 )
 from .rows import EARLIEST, LATEST, addressees_of, attach, check_rows, check_storable, dispatch_of, index, strings_in
@@ -286,6 +287,30 @@ def judge_anew(*, at: datetime, limit: int = 500) -> int:
         work.finish()
         passed += sum(r.state != ArrivalState.HELD for r in rows)
     return passed
+
+
+def judge_narrowed(entry: Entry | None, at: datetime) -> None:
+    """Judge again what nobody here might get, of senders that a regulation binds by now.
+
+    To be called when a regulation was loaded (with the entry that says so), and on each new day: one that was loaded before may
+    have come into force.
+    """
+    waiting = Arrival.objects.filter(state=ArrivalState.HELD, waits_for__startswith=_REGULATION, peer__state=Peer.State.LINKED)
+    if not waiting.exists():
+        return
+    here = list(Residence.objects.filter(peer__isnull=True).values_list("organisation", flat=True))
+    for peer_id in list(waiting.order_by("peer").values_list("peer", flat=True).distinct()):
+        words = set(waiting.filter(peer=peer_id).values_list("waits_for", flat=True).distinct())
+        senders = Organisation.objects.filter(key__in=[w.removeprefix(_REGULATION) for w in words])
+        pairs = {(sender.pk, pk) for sender in senders for pk in here}
+        bound = sharing_policy.bound_among(pairs, local_day(at))
+        told = {_REGULATION + s.key for s in senders if bound is None or any((s.pk, pk) in bound for pk in here)}
+        with transaction.atomic():
+            _locked_in_order(peer_id)
+            settle_words(peer_id=peer_id, words=told, at=at)
+
+
+_REGULATION = "regulation:"  # what an item waits for that nobody here might get, before the key of its sender
 
 
 def settle_words(*, peer_id: int, words: Iterable[str], at: datetime) -> None:
@@ -745,7 +770,7 @@ class _Intake:
         bound = sharing_policy.bound_among({(sender.pk, pk) for pk in ours.values()}, local_day(self.at))
         shared = share(sender=sender.pk, recipients=ours.values(), homes=self.homes, bound=bound, judged_here=True)
         if not shared.allowed:
-            raise Waits("exchange.nothing_to_share", f"regulation:{sender.key}")
+            raise Waits("exchange.nothing_to_share", f"{_REGULATION}{sender.key}")
         reasons = dict(shared.narrowed)
         return {key: reasons[pk].value for key, pk in ours.items() if pk in reasons}
 

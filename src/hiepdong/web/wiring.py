@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from hiepdong.duties import services as duties
-from hiepdong.exchange import joint
+from hiepdong.exchange import intake, joint
 from hiepdong.journal.models import Entry
 from hiepdong.regulations import services as regulations
 from hiepdong.reporting import services as reporting
@@ -23,4 +23,6 @@ REACTIONS: dict[str, list[Reaction]] = {
     "exchange.joint.completed": [regulations.ratify],
     "exchange.file.arrived": [regulations.ratify],
     "exchange.peer.linked": [regulations.ratify],
+    # what waited for a regulation that binds its sender; one that comes into force later is found by `work` on that day
+    "regulations.instrument.loaded": [intake.judge_narrowed],
 }

@@ -44,7 +44,10 @@ REASONS: dict[str, Reason] = {
         gettext_noop(
             "No regulation in force binds its sender with any recipient here, and this node takes only what one asks for."
         ),
-        gettext_noop("Load the regulation, or decide that it is taken nevertheless; then release it."),
+        gettext_noop(
+            "With a regulation that binds them it is released by itself, on the day on which that comes into force. "
+            "Release it by hand if it is to be taken nevertheless."
+        ),
     ),
     # refused
     "exchange.bad_signature": Reason(gettext_noop("Its signature is false, or it was changed after it was signed."), _ASK),

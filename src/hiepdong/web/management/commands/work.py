@@ -139,6 +139,7 @@ class Command(PlainCommand):
         try:
             services.update_statistics()
             intake.judge_anew(at=now)  # what waited for this version of the program, if it is a newer one
+            intake.judge_narrowed(None, now)  # a regulation may come into force today
             files.let_go(at=now)
         except (DomainError, DatabaseError) as error:
             reasons.append(told(error))
