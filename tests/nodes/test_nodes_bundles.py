@@ -1,10 +1,13 @@
 """A stick between two nodes: as good as a line, in any order, however often, there and back."""
 
+import io
+import json
 import shutil
 
 import pytest
+from django.core.management import call_command
 
-from hiepdong.exchange import bundles, services
+from hiepdong.exchange import bundles, link_queries, services
 from hiepdong.exchange.models import Arrival, Bundle, Dispatch, LinkIncident, Peer, Receipt
 from hiepdong.web.services import react
 from support.nodes import Node, two_nodes
@@ -167,3 +170,64 @@ def test_an_attachment_travels_with_its_paper_and_one_that_was_missing_is_asked_
         assert File.objects.get().kept
         sent = Dispatch.objects.get(subject="Có tệp")
         assert services.queries.verification_of(sent).good
+
+
+def test_a_bundle_names_what_its_sender_misses_and_the_other_side_shows_it_until_it_has_come(tmp_path):
+    guard, local = two_nodes(tmp_path)
+    station, district = "t.don-my-ly", "t.huyen-uy"
+    guard.send(station, [district], "Một")
+    guard.send(station, [district], "Hai")
+    (lost,) = export(guard, local, tmp_path)
+    for subject in ("Ba", "Bốn"):
+        guard.send(station, [district], subject)
+    (came,) = export(guard, local, tmp_path, after=2)
+    take(local, came)
+    (back,) = export(local, guard, tmp_path)
+    missing = [{"sender": station, "recipient": district, "sequences": [1, 2]}]
+    with guard:
+        assert bundles.inspect(path=back).statement["missing"] == missing
+        assert inspected(back)["missing"] == missing
+        assert "1, 2" in inspected(back, words=True)
+    take(guard, back)
+
+    def shown():
+        with guard:
+            found, pairs = link_queries.missed_there(Peer.objects.get().missing)
+            assert pairs == len(found)
+            return [(m.sender, m.recipient, m.numbers) for m in found]
+
+    assert shown() == [("Đồn Biên phòng Mỹ Lý", "Huyện ủy Kỳ Sơn", (1, 2))]
+    take(local, lost)
+    local.round(guard)  # the receipts come over a line
+    assert shown() == []
+    with local:
+        peer = Peer.objects.get()
+        assert link_queries.missing_as_said(peer) == []
+
+
+def inspected(path, *, words=False):
+    out = io.StringIO()
+    call_command("bundle", "inspect", str(path), *([] if words else ["--json"]), stdout=out, stderr=io.StringIO())
+    return out.getvalue() if words else json.loads(out.getvalue())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        [7],
+        [{"sender": "a"}],
+        [{"sender": 1, "recipient": "b", "sequences": [1]}],
+        [{"sender": "a", "recipient": "b\u0000", "sequences": [1]}],
+        [{"sender": "a", "recipient": "b", "sequences": ["1", True, -1, 0, 2**40, 1.5, None]}],
+    ],
+)
+def test_what_is_no_list_of_missing_numbers_is_passed_over(said):
+    assert link_queries.read_missing(said) == []
+    assert link_queries.missed_there(said) == ([], 0)
+
+
+def test_a_list_of_missing_numbers_is_cut_to_what_one_node_tells_another():
+    many = [{"sender": f"a{n}", "recipient": "b", "sequences": list(range(1, 1000))} for n in range(1000)]
+    found = link_queries.read_missing(many)
+    assert (len(found), {len(f["sequences"]) for f in found}) == (link_queries.MOST_PAIRS, {link_queries.SHOWN_NUMBERS})

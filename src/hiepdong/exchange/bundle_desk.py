@@ -27,7 +27,7 @@ from hiepdong.accounts.models import Seat
 from hiepdong.accounts.queries import require
 from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
 
-from . import answering, bundle_covers, bundles, links
+from . import answering, bundle_covers, bundles, link_queries, links
 from .bundle_refusals import BundleNotWritten, shown
 from .cover_sheet import BundleFacts
 from .models import Bundle, Peer
@@ -401,6 +401,7 @@ def _inspect(errand: Errand, actor: Seat | None, at: datetime, told: bundles.Pro
         "wanted": len(said["wanted"]),
         "asks": "echo_after" in said,
         "echo": said["echo"]["items"] if "echo" in said else None,
+        "missing": link_queries.read_missing(said["missing"]),
     }
     return replace(errand, state="seen", todo="", seen=seen, peer=found.peer.pk if found.peer else None)
 

@@ -113,6 +113,7 @@ def bundle_errand(request: HttpRequest, token: str) -> HttpResponseBase:
         "progress": bundle_desk.progress_of(errand),
         "poll_seconds": POLL_SECONDS,
         "seen": errand.seen,
+        "missed_there": link_queries.missed_there(errand.seen.get("missing")),
         "made_at": parse_datetime(errand.seen["made_at"]) if errand.seen else None,
         "peer": link_queries.link_row(errand.peer, at=timezone.now()).peer if errand.peer else None,
         "refusal": [_(refusal[k]) % facts if facts else _(refusal[k]) for k in ("message", "hint") if refusal.get(k)],

@@ -37,7 +37,7 @@ from hiepdong.journal.services import record
 from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
 from hiepdong.shell.bulk import insert
 
-from . import answering, bundle_file, files, intake, links, outbox, recovery, signing
+from . import answering, bundle_file, files, intake, link_queries, links, outbox, recovery, signing
 from .domain.envelope import instant
 from .domain.links import ArrivalState, Item, ItemKind, read_item
 from .domain.parts import Load, Part, plan_parts
@@ -352,7 +352,7 @@ def _write(plan: _Plan, actor: Seat | None, at: datetime, told: Callable[[int], 
         "wanted": intake.wanted_files(peer, limit=1000),
         "part": plan.number,
         "parts": plan.parts,
-        "missing": [],
+        "missing": link_queries.missing_as_said(peer),
     }
     if plan.asks:
         statement["echo_after"] = recovery.told_back(peer).through
@@ -742,8 +742,9 @@ def _greeted(peer_id: int, said: Mapping[str, Any], at: datetime) -> None:
         peer.echo_ended = incarnation
     elif peer.echo_ended == incarnation:
         peer.echo_after = None  # it asked before it had its answer
+    peer.missing = link_queries.read_missing(said.get("missing"))
     answering.note_incarnation(peer, incarnation, held, at)
-    marks = ["incarnation", "earlier_incarnations", "confirmed_through", "wanted", "echo_after", "echo_ended"]
+    marks = ["incarnation", "earlier_incarnations", "confirmed_through", "wanted", "missing", "echo_after", "echo_ended"]
     peer.save(update_fields=marks)
     intake.confirmed(peer_id=peer_id, held_through=held, carried=True, at=at)
 

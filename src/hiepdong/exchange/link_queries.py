@@ -45,6 +45,7 @@ from .models import (
 
 SHOWN_PAIRS = 20  # of pairs with missing numbers, on the page of a link
 SHOWN_NUMBERS = 30  # of missing numbers, of one pair
+MOST_PAIRS = 200  # of pairs with missing numbers, that nodes tell each other
 
 
 class NoSuchLink(DomainError):
@@ -322,10 +323,16 @@ class MissingNumbers:
     recipient: str
     numbers: tuple[int, ...]  # the first of them
     count: int
+    sender_key: str = ""
+    recipient_key: str = ""
 
 
 def missing_of(
-    *, peer_id: int | None = None, organisation_ids: Collection[int] | None = None, most_pairs: int = SHOWN_PAIRS
+    *,
+    peer_id: int | None = None,
+    organisation_ids: Collection[int] | None = None,
+    most_pairs: int = SHOWN_PAIRS,
+    behind: bool = False,
 ) -> tuple[list[MissingNumbers], int]:
     """Return which numbers are missing of papers from other nodes to organisations here, and how many pairs have gaps.
 
@@ -335,10 +342,12 @@ def missing_of(
     Args:
         peer_id: only of senders that live at this node; None: of all.
         organisation_ids: only to these recipients; None: to all who live here.
+        behind: also of senders at nodes that are spoken to through this one.
     """
     rows = Addressee.objects.filter(organisation__residence__isnull=False, organisation__residence__peer__isnull=True)
     elsewhere = Residence.objects.filter(peer__isnull=False)
-    elsewhere = elsewhere.filter(peer=peer_id) if peer_id is not None else elsewhere
+    if peer_id is not None:
+        elsewhere = elsewhere.filter(Q(peer=peer_id) | Q(peer__via=peer_id) if behind else Q(peer=peer_id))
     rows = rows.filter(sender_id_copy__in=elsewhere.values("organisation"))
     if organisation_ids is not None:
         rows = rows.filter(organisation__in=organisation_ids)
@@ -362,18 +371,70 @@ def missing_of(
         Addressee.objects.filter(which)
         .annotate(before=Coalesce(before, 0))
         .filter(before__lt=F("sequence") - 1)
-        .values_list("sender_id_copy", "organisation", "before", "sequence", "dispatch__sender__name", "organisation__name")
+        .values_list("sender_id_copy", "organisation", "before", "sequence", *_NAMES)
         .order_by("sender_id_copy", "organisation", "sequence")
     )
     missing: dict[tuple[int, int], list[int]] = defaultdict(list)
-    names: dict[tuple[int, int], tuple[str, str]] = {}
-    for sender, recipient, low, high, sender_name, recipient_name in stretches:
-        names[sender, recipient] = sender_name, recipient_name
+    names: dict[tuple[int, int], tuple[str, str, str, str]] = {}
+    for sender, recipient, low, high, *named in stretches:
+        names[sender, recipient] = (named[0], named[1], named[2], named[3])
         numbers = missing[sender, recipient]
         numbers += range(low + 1, min(high, low + 1 + SHOWN_NUMBERS - len(numbers)))
     counts = {(p["sender_id_copy"], p["organisation"]): p["top"] - p["n"] for p in wanted}
-    shown = [MissingNumbers(*names[way], tuple(numbers), counts[way]) for way, numbers in missing.items()]
+    shown = [MissingNumbers(*names[way][:2], tuple(numbers), counts[way], *names[way][2:]) for way, numbers in missing.items()]
     return shown, len(found)
+
+
+_NAMES = ("dispatch__sender__name", "organisation__name", "dispatch__sender__key", "organisation__key")
+
+
+def missing_as_said(peer: Peer) -> list[dict[str, Any]]:
+    """Return what this node tells a peer that it misses (protocol, section 9): the first numbers of the first pairs."""
+    found, _pairs = missing_of(peer_id=peer.pk, most_pairs=MOST_PAIRS, behind=True)
+    return [{"sender": m.sender_key, "recipient": m.recipient_key, "sequences": list(m.numbers)} for m in found]
+
+
+def read_missing(said: object) -> list[dict[str, Any]]:
+    """Return what another node says that it misses, as far as it is such a list: no more than this node would say itself."""
+    found = []
+    for each in said if isinstance(said, list) else ():
+        pair = [each.get(k) for k in ("sender", "recipient")] if isinstance(each, dict) else []
+        sequences = each.get("sequences") if isinstance(each, dict) else None
+        if isinstance(sequences, list) and all(
+            isinstance(key, str) and 0 < len(key) <= 80 and key.isprintable() for key in pair
+        ):
+            numbers = [n for n in sequences if isinstance(n, int) and not isinstance(n, bool) and 0 < n < 1 << 31]
+            found.append({"sender": pair[0], "recipient": pair[1], "sequences": numbers[:SHOWN_NUMBERS]})
+        if len(found) == MOST_PAIRS:
+            break
+    return [each for each in found if each["sequences"]]
+
+
+def missed_there(said: object, *, most_pairs: int = SHOWN_PAIRS) -> tuple[list[MissingNumbers], int]:
+    """Return what another node says that it misses, by the names of the organisations, and in how many pairs.
+
+    Numbers of which a receipt came since are left out. `said`: `missing` of a bundle.
+    """
+    pairs = read_missing(said)
+    which = Q(pk__in=())
+    for p in pairs:
+        which |= Q(dispatch__sender__key=p["sender"], organisation__key=p["recipient"], sequence__in=p["sequences"])
+    arrived = Addressee.objects.filter(which, arrived_at__isnull=False) if pairs else Addressee.objects.none()
+    there = set(arrived.values_list("dispatch__sender__key", "organisation__key", "sequence"))
+    names = dict(Organisation.objects.filter(key__in={p[k] for p in pairs for k in _ENDS}).values_list("key", "name"))
+    found = []
+    for p in pairs:
+        sender, recipient = (p[k] for k in _ENDS)
+        numbers = tuple(n for n in p["sequences"] if (sender, recipient, n) not in there)
+        if numbers:
+            shown = MissingNumbers(
+                names.get(sender, sender), names.get(recipient, recipient), numbers, len(numbers), sender, recipient
+            )
+            found.append(shown)
+    return found[:most_pairs], len(found)
+
+
+_ENDS = ("sender", "recipient")
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,7 @@ def _detail(request: HttpRequest, pk: int, typed: dict[str, Any], status: int = 
             "waiting": list(link_queries.waiting_parcels(row.peer)[:SHOWN]),
             "missing": missing,
             "missing_pairs": pairs,
+            "missed_there": link_queries.missed_there(row.peer.missing),
             "trust": link_queries.journal_trust(at=now),
             "node_keys": link_queries.node_keys(peer_id=pk, at=now),
             "keys": link_queries.organisation_keys(peer_id=pk, at=now, newest_only=True)[:200],

@@ -241,6 +241,7 @@ class Peer(models.Model):
     incarnation = models.CharField(max_length=32, blank=True)
     earlier_incarnations = models.JSONField(default=list)  # a stick of before a restore may come after it
     wanted = models.JSONField(default=list)  # files that its last bundle asked for
+    missing = models.JSONField(default=list)  # numbers that its last bundle said are missing there, by sender and recipient
     sent_through = models.PositiveBigIntegerField(default=0)  # the last position given to it
     confirmed_through = models.PositiveBigIntegerField(default=0)  # it holds all of ours up to here
     held_through = models.PositiveBigIntegerField(default=0)  # we hold all of its up to here

@@ -514,3 +514,14 @@ def test_what_the_other_node_said_of_a_paper_stands_on_its_page(founded, peer, n
     where = whereabouts(founded.signer, sent)
     assert [s.code for s in where.answers[0].steps] == ["lives_there", "linked", "taken", "narrowed_there", "no_receipt"]
     assert outbox.items_after(Peer.objects.get(), 0, limit=5)
+
+
+def test_the_page_of_a_link_shows_what_the_other_side_says_it_misses(founded, peer, runs, now):
+    far = links.residents(peer.pk).get(key="x.huyen")
+    send(founded, [far], now)
+    Peer.objects.filter(pk=peer.pk).update(missing=[{"sender": founded.station.key, "recipient": far.key, "sequences": [1, 7]}])
+    shown = page(runs, "exchange:link_detail", peer.pk)
+    assert f"{founded.station.name} → {far.name}" in shown
+    assert "1, 7" in shown
+    Addressee.objects.update(arrived_at=now)
+    assert "1, 7" not in page(runs, "exchange:link_detail", peer.pk)

@@ -9,6 +9,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(model_name="peer", name="missing", field=models.JSONField(default=list)),
         migrations.CreateModel(
             name="RelayedFile",
             fields=[

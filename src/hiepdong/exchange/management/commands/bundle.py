@@ -16,7 +16,7 @@ from django.utils.translation import ngettext, override
 
 from hiepdong.exchange import bundle_covers, bundles, stick
 from hiepdong.exchange.cover_sheet import contents
-from hiepdong.exchange.link_queries import peer_by
+from hiepdong.exchange.link_queries import missed_there, peer_by, read_missing
 from hiepdong.exchange.templatetags.bundles import groups_of_four, size_of, state_counts, step_name
 from hiepdong.exchange.templatetags.links import meaning
 from hiepdong.kernel.errors import DomainError
@@ -375,6 +375,12 @@ def _seen_lines(name: str, seen: bundles.Seen) -> Iterator[str]:
         "held": said["held_through"],
         "wanted": len(said["wanted"]),
     }
+    missing, pairs = missed_there(said["missing"])
+    for m in missing:
+        facts = {"sender": m.sender, "recipient": m.recipient, "numbers": ", ".join(map(str, m.numbers))}
+        yield _("It says that these numbers of %(sender)s to %(recipient)s are missing there: %(numbers)s") % facts
+    if pairs > len(missing):
+        yield _("… and numbers of %(count)s further pairs") % {"count": pairs - len(missing)}
     yield _("Nothing was taken. Compare the number with the paper, then: hiepdong bundle import FILE")
 
 
@@ -392,6 +398,7 @@ def _seen_facts(path: Path, seen: bundles.Seen) -> dict[str, Any]:
         "files": seen.files,
         "echo_after": said.get("echo_after"),
         "echo": said.get("echo"),
+        "missing": read_missing(said["missing"]),
     } | {k: said[k] for k in kept}
 
 
