@@ -288,3 +288,24 @@ def test_in_a_bundle_too_a_revocation_goes_before_what_waits_under_the_key(nodes
             bundles.take(path=written.path, actor=None, at=local.clock())
     assert ("refused", "exchange.key_revoked") in unsettled(local)
     assert subjects(local) == set()
+
+
+def test_a_body_that_is_let_go_signs_nothing_more_here_and_what_it_had_signed_stays_good(nodes):
+    guard, local = nodes
+    uuid = guard.send(STATION, [DISTRICT], "Trước khi rời nút")
+    guard.round(local)
+    with guard:
+        at = guard.clock()
+        key = SigningKey.objects.get(organisation__key=STATION)
+        assert key.valid_until > at
+        ended = {k.kid: k.valid_until for k in SigningKey.objects.exclude(organisation__key=STATION)}
+        links.release_home(organisation=guard.body(STATION), actor=None, at=at)
+        key.refresh_from_db()
+        assert key.valid_until == at
+        assert {k.kid: k.valid_until for k in SigningKey.objects.exclude(organisation__key=STATION)} == ended
+        assert queries.verification_of(Dispatch.objects.get(uuid=uuid)).good
+        links.release_home(organisation=guard.body(DISTRICT), actor=None, at=at)  # it lives elsewhere: its keys are not ours
+        assert {k.kid: k.valid_until for k in SigningKey.objects.exclude(organisation__key=STATION)} == ended
+        links.release_home(organisation=guard.body(STATION), actor=None, at=guard.clock())
+        key.refresh_from_db()
+        assert key.valid_until == at

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
@@ -293,7 +293,9 @@ def release_home(*, organisation: Organisation, actor: Seat | None, at: datetime
     require_unless_command(actor, Action.MANAGE_NODE)
     this_node()
     Residence.objects.filter(organisation=organisation, peer__isnull=True).delete()
-    SigningKey.objects.filter(organisation=organisation, valid_until__isnull=True).update(valid_until=at)
+    unended = Q(valid_until__isnull=True) | Q(valid_until__gt=at)
+    ours = SigningKey.objects.filter(unended, organisation=organisation).exclude(private_encrypted="")
+    ours.update(valid_until=at)
     record("exchange.home.released", subject=organisation, actor=actor, at=at, name=organisation.name)
 
 
