@@ -132,7 +132,7 @@ def addressees_of(
             sender_id_copy=dispatch.sender_id,
             sequence=r.sequence,
             previous_digest=r.previous,
-            sent_at=content.sent_at,
+            sent_at=dispatch.sent_at,
             apart=stands_apart(content.kind),
             arrived_at=arrived.get(r.organisation),
         )

@@ -26,7 +26,7 @@ from hiepdong.organisations import queries as organisations
 from hiepdong.organisations.models import Organisation
 from hiepdong.shell.bulk import fresh
 
-from . import link_queries, links, outbox, queries, search_index, sharing_policy, signing
+from . import link_queries, links, outbox, queries, sharing_policy, signing
 from .domain.classified import ClassifiedContent, file_bears_mark, file_name_bears_mark, refuse_classified
 from .domain.dispatch import AlreadyAnswered, ReasonMissing
 from .domain.envelope import SERVICE_KINDS, Content, Recipient, as_json, canonical, check_content, receipt_json
@@ -42,7 +42,7 @@ from .models import (
     ReceiptCode,
     SeparateChannel,
 )
-from .rows import register_of, stands_apart, strings_in
+from .rows import addressees_of, index, register_of, strings_in
 
 
 class DraftClosed(DomainError):
@@ -166,6 +166,7 @@ def send_many(*, items: Sequence[Outgoing], actor: Seat | None, at: datetime) ->
     chains = _Chains(senders)
     rows: list[Dispatch] = []
     plans: list[list[tuple[Organisation, str, int, str]]] = []
+    contents: list[Content] = []
     by_uuid: dict[str, Dispatch] = {}
     earlier = {x for i in items for x in (i.withdraws, i.replaces_id) if x}
     stored = {str(d.uuid): d for d in Dispatch.objects.filter(uuid__in=earlier).defer("signed")}
@@ -206,10 +207,13 @@ def send_many(*, items: Sequence[Outgoing], actor: Seat | None, at: datetime) ->
         by_uuid[content.id] = dispatch
         rows.append(dispatch)
         plans.append(plan)
+        contents.append(content)
     Dispatch.objects.bulk_create(rows, batch_size=500)
     _link_replacements(items, rows, by_uuid)
-    _deliver(items, rows, plans, keys, homes, left_out)
-    _index(items, rows, plans)
+    bodies = {o.key: o for plan in plans for o, *_ in plan}
+    addressees = [addressees_of(row, content, bodies, {}) for row, content in zip(rows, contents, strict=True)]
+    _deliver(items, rows, addressees, keys, homes, left_out)
+    index(zip(rows, contents, addressees, strict=True))
     away_from_here = ((row, [o.pk for o, *_ in plan if homes[o.pk] != 0]) for row, plan in zip(rows, plans, strict=True))
     outbox.enqueue_dispatches([(row, ids) for row, ids in away_from_here if ids], at=at)
     return rows
@@ -347,30 +351,15 @@ def _link_replacements(items: Sequence[Outgoing], rows: list[Dispatch], by_uuid:
 def _deliver(
     items: Sequence[Outgoing],
     rows: list[Dispatch],
-    plans: list[list[tuple[Organisation, str, int, str]]],
+    addressees: Sequence[Sequence[Addressee]],
     keys: KeyRing,
     homes: Mapping[int, int | None],
     left_out: Sequence[Mapping[str, str]],
 ) -> None:
     """Store addressees, for those who live here with their receipts, and the journal of sending, arriving and answering."""
-    addressees: list[Addressee] = []
-    verdicts: list[tuple[Outgoing, Organisation, Addressee]] = []
     attachments: list[Attachment] = []
-    for item, row, plan in zip(items, rows, plans, strict=True):
-        fresh = [
-            Addressee(
-                dispatch=row,
-                organisation=o,
-                role=role,
-                sender_id_copy=row.sender_id,
-                sequence=sequence,
-                previous_digest=previous,
-                sent_at=row.sent_at,
-                apart=stands_apart(row.kind),
-            )
-            for o, role, sequence, previous in plan
-        ]
-        for addressee in fresh:
+    for item, row, own in zip(items, rows, addressees, strict=True):
+        for addressee in own:
             if homes[addressee.organisation_id] != 0:
                 continue  # it arrives at another node, which answers from there
             addressee.arrived_at = row.sent_at
@@ -378,10 +367,8 @@ def _deliver(
                 addressee.acknowledged_at = item.acknowledged_at if item.returned_at is None else None
                 addressee.returned_at = item.returned_at
                 addressee.return_reason = nfc(item.return_reason) if item.returned_at else ""
-        addressees += fresh
-        verdicts += [(item, a.organisation, a) for a in fresh]
         attachments += [Attachment(dispatch=row, file=f, name=name[:200]) for name, f in item.files]
-    Addressee.objects.bulk_create(addressees, batch_size=1000)
+    Addressee.objects.bulk_create([a for own in addressees for a in own], batch_size=1000)
     Attachment.objects.bulk_create(attachments, batch_size=1000)
     receipts, entries = [], []
     for item, row, narrowed in zip(items, rows, left_out, strict=True):
@@ -392,7 +379,7 @@ def _deliver(
             facts["withdraws"] = item.withdraws
         name = f"{row.notation} {row.subject}"
         entries.append(entry("exchange.dispatch.sent", subject=row, actor=item.actor, at=row.sent_at, name=name, facts=facts))
-    for _item, organisation, a in verdicts:
+    for a in (a for own in addressees for a in own):
         moments = [(ReceiptCode.ARRIVED, a.arrived_at, "")]
         moments += [
             (ReceiptCode.ACKNOWLEDGED, a.acknowledged_at, ""),
@@ -401,10 +388,10 @@ def _deliver(
         for code, moment, reason in moments:
             if moment is None:
                 continue
-            receipt = make_receipt(a, organisation, code, moment, reason, keys)
+            receipt = make_receipt(a, a.organisation, code, moment, reason, keys)
             receipts.append(receipt)
             if code != ReceiptCode.ARRIVED:
-                facts = {"uuid": str(a.dispatch.uuid), "organisation": organisation.key, "reason": reason}
+                facts = {"uuid": str(a.dispatch.uuid), "organisation": a.organisation.key, "reason": reason}
                 facts["receipt"] = receipt.digest
                 entries.append(
                     entry(
@@ -435,17 +422,6 @@ def make_receipt(
     signed, key = keys.sign(canonical(payload), organisation, signing.RECEIPT_TYPE)
     return fresh(
         Receipt, addressee=addressee, code=code, reason=reason, at=at, signed=signed, digest=signing.digest_of(signed), key=key
-    )
-
-
-def _index(items: Sequence[Outgoing], rows: list[Dispatch], plans: list[list[tuple[Organisation, str, int, str]]]) -> None:
-    search_index.add(
-        (
-            row.pk,
-            " ".join([row.subject, row.notation, item.sender.name, *(o.name for o, *_ in plan), *_texts_of(item)]),
-            {row.sender_id, *(o.pk for o, *_ in plan)},
-        )
-        for item, row, plan in zip(items, rows, plans, strict=True)
     )
 
 
