@@ -1,5 +1,6 @@
 """The folder for the inspector, made at one of two nodes, checked by two programs that know nothing of either."""
 
+import hashlib
 import io
 import json
 import shutil
@@ -16,12 +17,14 @@ from django.core.management.base import CommandError
 
 from hiepdong.documents.services import keep_file, path_of
 from hiepdong.exchange import checkpoints, evidence, links, services
-from hiepdong.exchange.models import Addressee, Dispatch
+from hiepdong.exchange.models import Addressee, Arrival, Dispatch
 from hiepdong.journal.services import seal_entries
 from hiepdong.kernel.errors import NotFound
 from hiepdong_verify import verify
+from nodes.test_faults_relay import A, C, heal, three_nodes
 from support.make import notice, organisation
 from support.nodes import Clock, Node, link
+from support.peer import claims, with_payload
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).resolve().parents[2]
@@ -313,3 +316,47 @@ def test_what_a_node_signed_with_its_key_before_stays_good_in_a_folder(nodes, tm
     assert codes(told).count("witnessed") >= 2
     assert codes(told).count("key_added") == 2
     assert by_javascript(path) == "good"
+
+
+def test_the_hops_of_relays_go_with_papers_and_receipts_and_are_checked_at_both_ends(tmp_path):
+    """The commune's folder has the hop over the paper, the station's the hop over the receipt, with the relay's keys."""
+    station, province, commune = three_nodes(tmp_path / "nodes")
+    uuid = station.send(A, [C], "Qua tỉnh")
+    heal(station, province, commune)
+    with province:
+        relay = str(links.this_node().node_id)
+    for node, key, hopped in ((commune, C, "dispatch"), (station, A, "receipt")):
+        _, path = case(node, uuid, tmp_path, key=key, name=f"{key}.zip")
+        with zipfile.ZipFile(path) as archive:
+            hops = [archive.read(n) for n in archive.namelist() if "/documents/hop-" in n]
+            documents = {hashlib.sha256(archive.read(n)).hexdigest(): n for n in archive.namelist() if "/documents/" in n}
+        (hop,) = (claims(h) for h in hops)
+        assert hop["node"] == relay
+        assert f"/{hopped}-" in documents[hop["digest"]]
+        told = by_python(path, tmp_path)
+        assert told["verdict"] == "good", told["findings"]
+        assert by_javascript(path) == "good"
+
+
+@pytest.mark.parametrize("harm", ["forged", "of_another"])
+def test_a_hop_that_the_relay_did_not_sign_or_over_what_is_not_here_is_told(tmp_path, harm):
+    station, province, commune = three_nodes(tmp_path / "nodes")
+    uuid = station.send(A, [C], "Qua tỉnh")
+    heal(station, province, commune)
+    with commune:
+        row = Arrival.objects.exclude(hops=[]).get()
+        hop = claims(row.hops[0].encode())
+        if harm == "forged":
+            row.hops = [with_payload(row.hops[0].encode(), json.dumps(hop | {"at": "2020-01-01T00:00:00Z"}).encode()).decode()]
+    if harm == "of_another":
+        with province:
+            at = province.clock()
+            row.hops = [links.sign_as_node(hop | {"digest": "0" * 64}, typ="hiepdong.hop+json", at=at).decode()]
+    with commune:
+        row.save(update_fields=["hops"])
+    _, path = case(commune, uuid, tmp_path, key=C)
+    told = by_python(path, tmp_path)
+    expected = ("false", "signature_false") if harm == "forged" else ("missing", "hop_absent")
+    assert told["verdict"] == expected[0]
+    assert [f["code"] for f in told["findings"] if f["level"] == expected[0]] == [expected[1]]
+    assert by_javascript(path) == expected[0]

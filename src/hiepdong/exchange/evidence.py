@@ -266,6 +266,7 @@ class _Work:
         named: dict[str, str] = {}
         seals: set[int] = set()
         files: dict[int, File] = {}
+        relays: set[str] = set()  # nodes that carried something of it; their keys go with it, as far as they are known here
         for some in _pages(self.plan.papers):
             for d in Dispatch.objects.filter(pk__in=some).only("uuid", "notation", "signed", "sender_id", "kind"):
                 here.add(str(d.uuid))
@@ -279,15 +280,17 @@ class _Work:
                 if a.file_id not in files:
                     files[a.file_id] = a.file
                     self._foresee_file(a)
-            rows = self._receipts_of(some).values_list("addressee__organisation")
+            rows = self._receipts_of(some).values_list("addressee__organisation", "digest")
             self.receipts += len(rows)
-            self.owners |= {o for (o,) in rows}
+            self.owners |= {o for o, _digest in rows}
             for seal, _data in self._entries_of(some):
                 seals.add(seal)
                 self.entries += 1
-            digests = Dispatch.objects.filter(pk__in=some).values_list("digest", flat=True)
-            for peer_id in Arrival.objects.filter(digest__in=list(digests)).values_list("peer", flat=True).distinct():
+            digests = [*Dispatch.objects.filter(pk__in=some).values_list("digest", flat=True), *(d for _owner, d in rows)]
+            for peer_id, hops in Arrival.objects.filter(digest__in=digests).values_list("peer", "hops"):
                 self.peers.add(peer_id)
+                relays |= {str(signing.claims_of(hop).get("node")) for hop in _readable_hops(hops)}
+        self.peers |= {pk for pk, node in Peer.objects.values_list("pk", "node_id") if str(node) in relays}
         for document in JointDocument.objects.filter(pk__in=self.plan.joint):
             self.owners |= set(Organisation.objects.filter(key__in=document.parties).values_list("pk", flat=True))
         self.bytes += 1000 * self.receipts
