@@ -69,6 +69,7 @@ def files_of(
     complete: Iterable[tuple[str, str, int, int]] = (),
     reviews: Iterable[bytes] = (),
     seals: Iterable[bytes] = (),
+    stamps: Iterable[tuple[str, bytes]] = (),
     entries: Iterable[bytes] = (),
 ) -> Iterator[tuple[str, bytes]]:
     """Yield every file of the folder but the attachments: its name inside the folder and its bytes; the manifest comes last.
@@ -83,6 +84,7 @@ def files_of(
         joint: documents that several sign, as JSON.
         reviews: approved reviews, the bytes of review.json.
         seals: the lines of seals. entries: canonical JSON of the entries to be shown.
+        stamps: digest of a seal, the answer of a time-stamping authority over it (DER).
         complete: sender, recipient, first, last of sequences that are here without a gap.
         nodes: rows of keys.json: id, name, speaker.
         keys: rows of keys.json: owner ("" for a node's own key), node, jwk, valid_from, valid_until, revoked_at.
@@ -106,6 +108,8 @@ def files_of(
         yield from file(f"reviews/{_sha(one)}.json", one)
     for one in seals:
         yield from file(f"seals/{_sha(one)}", one)
+    for digest, one in stamps:
+        yield from file(f"stamps/{digest}.tsr", one)
     for one in entries:
         yield from file(f"entries/{_sha(one)}.json", one)
     claims = [{"sender": s, "recipient": r, "first": first, "last": last} for s, r, first, last in complete]

@@ -331,6 +331,25 @@ MESSAGES = {  # code: (Vietnamese, English)
         "Niêm phong {seal} không có ở đây, nên không nối được nhật ký đến điểm niêm phong.",
         "Seal {seal} is not here, so the journal cannot be followed to the checkpoint.",
     ),
+    "stamp": (
+        "Dấu thời gian đúng là của niêm phong {seal}, ghi lúc {at}; {count} tài liệu ở đây đã nằm trong nhật ký khi đó. Chữ ký "
+        "của nơi cấp dấu CHƯA được kiểm tra ở đây; kiểm tra bằng: openssl ts -verify -in {name} -digest {imprint} "
+        "-CAfile CHỨNG-THƯ-GỐC.pem",
+        "The time-stamp is of seal {seal} and says {at}; {count} documents here stood in the journal by then. The signature of "
+        "the authority was NOT checked here; check it with: openssl ts -verify -in {name} -digest {imprint} -CAfile ROOT.pem",
+    ),
+    "stamp_bad": (
+        "Tệp {name} không phải dấu thời gian theo RFC 3161 ({found}).",
+        "The file {name} is no time-stamp of RFC 3161 ({found}).",
+    ),
+    "stamp_other": (
+        "Dấu thời gian là của nội dung khác ({found}), không phải của niêm phong {seal}.",
+        "The time-stamp is of something else ({found}), not of seal {seal}.",
+    ),
+    "stamp_absent": (
+        "Không có niêm phong mà dấu thời gian này thuộc về.",
+        "The seal to which this time-stamp belongs is not here.",
+    ),
     # bundles and folders
     "encrypted": (
         "Gói đã được mã hóa (age). Nút nhận giải mã trước (age -d), rồi kiểm tra tệp .zip.",
@@ -1169,6 +1188,7 @@ class Bundle:
     file_names: dict[str, str] = field(default_factory=dict)  # SHA-256: where it was found
     seals: dict[str, tuple[int, str, list[str]]] = field(default_factory=dict)  # digest: number, digest before, entries
     entries: dict[str, Any] = field(default_factory=dict)  # digest: the entry
+    stamps: dict[str, tuple[str, str, str]] = field(default_factory=dict)  # digest of a seal: where, imprint, moment
     reviews: list[tuple[str, bytes, dict[str, Any]]] = field(default_factory=list)
     whole: bool = False
     claims: dict[tuple[str, str], tuple[int, int]] | None = None  # sender, recipient: first, last; None: all that is between
@@ -1615,6 +1635,32 @@ class Checker:
         if self.covered:
             here = sum(d in self.by_digest for d in self.covered)
             self.say(GOOD, "", "covered", count=here)
+        self.check_stamps()
+
+    def check_stamps(self) -> None:
+        """§10: a time-stamp is of the seal whose digest it is named after; who signed it is for openssl to say."""
+        for digest, (where, imprint, at) in sorted(self.set.stamps.items()):
+            seal = self.set.seals.get(digest)
+            if seal is None:
+                self.report.add(self.set.absent, where, "stamp_absent")
+            elif imprint != hashlib.sha256(digest.encode("ascii")).hexdigest():
+                self.report.add(FALSE, where, "stamp_other", seal=seal[0], found=imprint)
+            else:
+                facts = {"seal": seal[0], "at": at, "imprint": imprint, "name": f"stamps/{digest}.tsr"}
+                self.report.add(NOTE, where, "stamp", count=len(self.before(digest)), **facts)
+
+    def before(self, digest: str) -> set[str]:
+        """Return the digests of documents here that the seal and the seals before it cover, as far as these are here."""
+        found: set[str] = set()
+        walked: set[str] = set()
+        while digest in self.set.seals and digest not in walked:
+            walked.add(digest)
+            _number, previous, entries = self.set.seals[digest]
+            for entry in entries:
+                if entry in self.set.entries:
+                    found |= set(digests_in(self.set.entries[entry])) & self.by_digest.keys()
+            digest = previous
+        return found
 
     def cover(self, checkpoint: Document, at: str) -> None:
         digest, n = checkpoint.payload["digest"], checkpoint.payload["seal"]
@@ -2238,6 +2284,8 @@ def read_folder_file(
         given.reviews.append((at, data, value))
     elif re.fullmatch(r"seals/[0-9a-f]{64}", name):
         given.seals[base] = read_seal(archive.read(name), base)
+    elif re.fullmatch(r"stamps/[0-9a-f]{64}\.tsr", name):
+        given.stamps[base[:64]] = (at, *read_stamp(archive.read(name), name))
     elif re.fullmatch(r"entries/[0-9a-f]{64}\.json", name):
         data = archive.read(name)
         if hashlib.sha256(data).hexdigest() != base[:64]:
@@ -2275,6 +2323,60 @@ def read_seal(data: bytes, name: str) -> tuple[int, str, list[str]]:
     ):
         raise Refused("seal_bad", found=name)
     return int(lines[1]), lines[2], lines[3:-1]
+
+
+SIGNED_DATA = bytes.fromhex("2a864886f70d010702")  # 1.2.840.113549.1.7.2
+TIME_STAMP = bytes.fromhex("2a864886f70d0109100104")  # 1.2.840.113549.1.9.16.1.4
+SHA_256 = bytes.fromhex("608648016503040201")  # 2.16.840.1.101.3.4.2.1
+
+
+def read_stamp(data: bytes, name: str) -> tuple[str, str]:
+    """§10: return what a TimeStampResp (DER, RFC 3161) is a stamp of, as a SHA-256, and the moment that it says."""
+
+    def within(outer: bytes, *tags: int) -> list[bytes]:
+        found, place = [], 0
+        for tag in tags:
+            start, end = der(outer, place, tag)
+            found.append(outer[start:end])
+            place = end
+        return found
+
+    try:
+        (response,) = within(data, 0x30)
+        status, content = within(response, 0x30, 0x30)
+        if within(status, 0x02)[0] not in {b"\0", b"\1"}:
+            raise ValueError("status")
+        kind, explicit = within(content, 0x06, 0xA0)
+        _version, _algorithms, inner = within(within(explicit, 0x30)[0], 0x02, 0x31, 0x30)
+        inner_kind, inner_explicit = within(inner, 0x06, 0xA0)
+        if (kind, inner_kind) != (SIGNED_DATA, TIME_STAMP):
+            raise ValueError("contentType")
+        (info,) = within(within(inner_explicit, 0x04)[0], 0x30)
+        _version, _policy, imprint, _serial, said = within(info, 0x02, 0x06, 0x30, 0x02, 0x18)
+        algorithm, hashed = within(imprint, 0x30, 0x04)
+        if within(algorithm, 0x06)[0] != SHA_256 or len(hashed) != 32:
+            raise ValueError("messageImprint")
+        moment = re.fullmatch(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:\.\d+)?Z", said.decode("ascii"))
+        if moment is None:
+            raise ValueError("genTime")
+    except (IndexError, ValueError) as error:
+        raise Refused("stamp_bad", name=name, found=str(error)) from error
+    year, month, day, hour, minute, second = moment.groups()
+    return hashed.hex(), f"{year}-{month}-{day}T{hour}:{minute}:{second}Z"
+
+
+def der(data: bytes, at: int, tag: int) -> tuple[int, int]:
+    """Return where the content of the DER element at an offset begins and ends. Raises IndexError, ValueError: none does."""
+    if data[at] != tag:
+        raise ValueError(f"{data[at]:02x}, {tag:02x}")
+    size, start = data[at + 1], at + 2
+    if size & 0x80:
+        width = size & 0x7F
+        start += width
+        size = int.from_bytes(data[at + 2 : start], "big")
+    if start + size > len(data):
+        raise IndexError("truncated")
+    return start, start + size
 
 
 # --- the command --------------------------------------------------------------------------------------------------------------

@@ -18,10 +18,12 @@ from django.core.management.base import CommandError
 from hiepdong.documents.services import keep_file, path_of
 from hiepdong.exchange import checkpoints, evidence, links, services
 from hiepdong.exchange.models import Addressee, Arrival, Dispatch
-from hiepdong.journal.services import seal_entries
+from hiepdong.journal.models import Stamp
+from hiepdong.journal.services import seal_entries, stamp_latest_seal
 from hiepdong.kernel.errors import NotFound
 from hiepdong_verify import verify
 from nodes.test_faults_relay import A, C, heal, three_nodes
+from support.authority import Authority, serving
 from support.make import notice, organisation
 from support.nodes import Clock, Node, link
 from support.peer import claims, with_payload
@@ -360,3 +362,97 @@ def test_a_hop_that_the_relay_did_not_sign_or_over_what_is_not_here_is_told(tmp_
     assert told["verdict"] == expected[0]
     assert [f["code"] for f in told["findings"] if f["level"] == expected[0]] == [expected[1]]
     assert by_javascript(path) == expected[0]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    with serving(Authority(tmp_path_factory.mktemp("authority"))) as found:
+        yield found
+
+
+@pytest.fixture
+def stamped(nodes, authority):
+    """A paper whose journal was sealed twice since, and stamped with the second seal; no other node has witnessed it."""
+    guard, _local = nodes
+    uuid = guard.send(STATION, [DISTRICT], "Báo cáo")
+    with guard:
+        seal_entries(at=guard.clock())
+    guard.send(STATION, [DISTRICT], "Việc khác")
+    with guard:
+        seal_entries(at=guard.clock())
+        at = guard.clock()
+        stamp_latest_seal(address=authority.address, roots_path=str(authority.ca), every=timedelta(hours=1), at=at)
+    return uuid
+
+
+def test_the_time_stamp_over_its_journal_goes_with_a_paper_and_what_was_checked_of_it_is_said(
+    nodes, stamped, authority, tmp_path
+):
+    guard, _local = nodes
+    _, path = case(guard, stamped, tmp_path)
+    with guard:
+        stamp = Stamp.objects.select_related("seal").get()
+    with zipfile.ZipFile(path) as archive:
+        (name,) = [n for n in archive.namelist() if "/stamps/" in n]
+        assert name.endswith(f"/stamps/{stamp.seal.digest}.tsr")
+        assert archive.read(name) == bytes(stamp.response)
+        about = json.loads(archive.read(next(n for n in archive.namelist() if n.endswith("/folder.json"))))["about"]
+    assert authority.holds(bytes(stamp.response), stamp.seal.digest.encode())
+    assert "\n" not in about  # nothing of it is without a witness outside of the node
+    told = by_python(path, tmp_path)
+    assert told["verdict"] == "good", told["findings"]
+    (found,) = (f for f in told["findings"] if f["code"] == "stamp")
+    assert found["level"] == "note"
+    assert f"niêm phong {stamp.seal_id}, ghi lúc {stamp.generated_at:%Y-%m-%dT%H:%M:%SZ}; 1 tài liệu" in found["text"]
+    assert "CHƯA được kiểm tra" in found["text"]
+    imprint = found["text"].split("-digest ")[1].split()[0]
+    check = ["openssl", "ts", "-verify", "-in", "held", "-digest", imprint, "-CAfile", "ca.pem"]  # as the text says
+    assert subprocess.run(check, cwd=authority.folder, check=False, capture_output=True).returncode == 0
+    assert by_javascript(path) == "good"
+
+
+@pytest.mark.parametrize(
+    ("harm", "level", "code"),
+    [
+        ("of_another", "false", "stamp_other"),
+        ("cut", "false", "stamp_bad"),
+        ("nothing", "false", "stamp_bad"),
+        ("no_stamp", "false", "stamp_bad"),
+        ("seal_left_out", "missing", "stamp_absent"),
+    ],
+)
+def test_a_time_stamp_that_does_not_fit_its_seal_is_told(nodes, stamped, authority, tmp_path, harm, level, code):
+    guard, _local = nodes
+    with guard:
+        stamp = Stamp.objects.select_related("seal").get()
+    _, path = case(guard, stamped, tmp_path)
+    name, good = f"stamps/{stamp.seal.digest}.tsr", bytes(stamp.response)
+    if harm == "of_another":
+        asked = ["openssl", "ts", "-query", "-data", "ca.pem", "-sha256", "-cert", "-out", "other"]
+        subprocess.run(asked, cwd=authority.folder, check=True, capture_output=True)
+        path = altered(path, name, authority.reply((authority.folder / "other").read_bytes()), tmp_path)
+    elif harm == "seal_left_out":
+        path = altered(path, f"seals/{stamp.seal.digest}", None, tmp_path)
+    else:
+        path = altered(path, name, {"cut": good[:60], "nothing": b"", "no_stamp": b"0\x03\x02\x01\x00"}[harm], tmp_path)
+    told = by_python(path, tmp_path)
+    assert told["verdict"] == level
+    assert codes(told, level) == [code]
+    assert by_javascript(path) == level
+
+
+def altered(path, name, data, tmp_path):
+    """Return a copy of a folder with other bytes for one file, or (None) without it, and a manifest that fits."""
+    target = tmp_path / "altered.zip"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w") as new:
+        for member in old.namelist():
+            found = old.read(member)
+            if member.endswith("/manifest-sha256.txt"):
+                lines = [line for line in found.decode().splitlines(keepends=True) if not line.endswith(f"  {name}\n")]
+                lines += [f"{hashlib.sha256(data).hexdigest()}  {name}\n"] if data is not None else []
+                found = "".join(lines).encode()
+            if not member.endswith(f"/{name}"):
+                new.writestr(member, found)
+            elif data is not None:
+                new.writestr(member, data)
+    return target

@@ -306,6 +306,7 @@ class Checking {
     this.files = new Map(); // digest: size
     this.learnedBy = new Map(); // kid: the statement without which the key would not be known
     this.seals = new Map();
+    this.stamps = new Map();
     this.entries = new Map();
     this.reasons = [];
     this.wholeFolder = false;
@@ -482,6 +483,7 @@ class Checking {
   }
 
   journal() {
+    this.stamped();
     const seals = new Map();
     this.covered = new Map();
     for (const c of this.good('checkpoint')) {
@@ -501,6 +503,13 @@ class Checking {
       else if (c?.kind !== 'checkpoint') this.absent(w, 'the checkpoint is not here');
       else if (c.p.get('node') !== w.p.get('of') || num(c.p.get('seal')) !== num(w.p.get('seal'))) this.no('false', w, 'witness of another seal');
       else if (c.good && !w.revokedAt) this.cover(c, w.moment);
+    }
+  }
+
+  stamped() { // who signed a time-stamp is for openssl to say
+    for (const [digest, { name, imprint }] of this.stamps) {
+      if (!this.seals.has(digest)) this.absent(name, 'the seal of the time-stamp is not here');
+      else if (imprint !== sha256(Buffer.from(digest, 'ascii'))) this.no('false', name, 'a time-stamp of something else');
     }
   }
 
@@ -824,6 +833,37 @@ function* textsIn(value) {
   else if (isMap(value)) for (const v of value.values()) yield* textsIn(v);
 }
 
+// RFC 3161: TimeStampResp { status, ContentInfo { signedData, [0] SignedData { version, algorithms, { tSTInfo, [0] OCTET STRING { TSTInfo } } } } }
+function imprintOf(bytes) {
+  const parts = (of, ...tags) => {
+    let at = 0;
+    return tags.map((tag) => {
+      if (of[at] !== tag || at + 2 > of.length) fail('no time-stamp of RFC 3161');
+      let [size, start] = [of[at + 1], at + 2];
+      if (size & 0x80) {
+        const width = size & 0x7f;
+        if (width > 6 || start + width > of.length) fail('a length in a time-stamp');
+        size = width ? of.readUIntBE(start, width) : 0;
+        start += width;
+      }
+      at = start + size;
+      if (at > of.length) fail('a time-stamp is cut off');
+      return of.subarray(start, at);
+    });
+  };
+  const [status, content] = parts(parts(Buffer.from(bytes), 0x30)[0], 0x30, 0x30);
+  if (!['00', '01'].includes(parts(status, 0x02)[0].toString('hex'))) fail('the authority refused');
+  const [kind, explicit] = parts(content, 0x06, 0xa0);
+  const inner = parts(parts(explicit, 0x30)[0], 0x02, 0x31, 0x30)[2];
+  const [innerKind, octets] = parts(inner, 0x06, 0xa0);
+  if (kind.toString('hex') !== '2a864886f70d010702' || innerKind.toString('hex') !== '2a864886f70d0109100104') fail('no time-stamp of RFC 3161');
+  const info = parts(parts(parts(octets, 0x04)[0], 0x30)[0], 0x02, 0x06, 0x30, 0x02, 0x18);
+  const [algorithm, hashed] = parts(info[2], 0x30, 0x04);
+  if (parts(algorithm, 0x06)[0].toString('hex') !== '608648016503040201' || hashed.length !== 32) fail('another hash than SHA-256');
+  if (!/^\d{14}(\.\d+)?Z$/.test(info[4].toString('latin1'))) fail('the moment of a time-stamp');
+  return hashed.toString('hex');
+}
+
 function folder(checking, files, where) {
   for (const name of ['folder.json', 'keys.json', 'manifest-sha256.txt']) if (!files.has(name)) fail(`no ${name}`);
   const manifest = manifestOf(files.get('manifest-sha256.txt'));
@@ -848,6 +888,8 @@ function folder(checking, files, where) {
         const lines = utf8(bytes).split('\n');
         if (lines[0] !== 'hiepdong.seal/1' || lines.pop() !== '' || !lines.slice(3).every((l) => HEX.test(l))) fail('a seal');
         checking.seals.set(base, { n: Number(lines[1]), before: lines[2], entries: lines.slice(3) });
+      } else if (place === 'stamps' && base.endsWith('.tsr') && HEX.test(base.slice(0, -4))) {
+        checking.stamps.set(base.slice(0, -4), { name, imprint: imprintOf(bytes) });
       } else if (place === 'entries' && base.endsWith('.json')) {
         if (base !== `${said}.json`) fail('the name of an entry');
         checking.entries.set(said, [...textsIn(parseJson(bytes))]);

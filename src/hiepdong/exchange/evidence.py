@@ -255,7 +255,7 @@ class _Work:
         self.newest = Receipt.objects.aggregate(top=Max("id"))["top"] or 0  # what comes meanwhile is left for the next folder
         self.owners: set[int] = set()
         self.peers: set[int] = set()
-        self.proof = Proof((), (), ())
+        self.proof = self.stamped = Proof((), (), ())  # up to what another node holds; up to what an authority stamped
         self.shown: frozenset[int] = frozenset() if seat is None else visible_organisation_ids(seat)
 
     # what is needed
@@ -302,8 +302,9 @@ class _Work:
         self.peers |= {h for h in links.homes_of(self.owners).values() if h}
         witnessed = PeerCheckpoint.objects.filter(ours=True, witness__isnull=False)
         self.proof = proof_of(seals, witnessed=witnessed.values_list("seal", flat=True).distinct())
+        self.stamped = proof_of(seals, witnessed=journal.stamped_seals())
         self.peers |= set(witnessed.filter(seal__in=self.proof.checkpoints).values_list("peer", flat=True))
-        self.entries += sum(last - first + 1 for first, last in self.proof.seals)
+        self.entries += len(self._seal_numbers()) + len(self.stamped.checkpoints)
 
     def _foresee_file(self, attachment: Attachment) -> None:
         digest, size = attachment.file.digest, 0
@@ -354,6 +355,7 @@ class _Work:
                 for d in JointDocument.objects.filter(pk__in=self.plan.joint).order_by("id")
             ),
             seals=self._seals(),
+            stamps=journal.stamps_of(self.stamped.checkpoints),
             entries=(data for some in _pages(self.plan.papers) for _seal, data in self._entries_of(some)),
             complete=self.plan.complete,
             nodes=self._nodes(),
@@ -366,7 +368,7 @@ class _Work:
         if self.plan.missing:
             lines.append(_("Not in this folder, because it is not here or not for who asked:"))
             lines += [f"- {what}" for what in self.plan.missing]
-        if self.proof.open:
+        if set(self.proof.open) & set(self.stamped.open):
             lines.append(_("What this node wrote down last about these papers has no witness outside of it yet."))
         return "\n".join(lines)
 
@@ -392,11 +394,14 @@ class _Work:
             yield bytes(checkpoint.witness or b"")
 
     def _seals(self) -> Iterator[bytes]:
-        for first, last in self.proof.seals:
-            for number in range(first, last + 1):
-                text = journal.seal_text(number)
-                if text is not None:
-                    yield text
+        for number in self._seal_numbers():
+            text = journal.seal_text(number)
+            if text is not None:
+                yield text
+
+    def _seal_numbers(self) -> list[int]:
+        stretches = (*self.proof.seals, *self.stamped.seals)
+        return sorted({number for first, last in stretches for number in range(first, last + 1)})
 
     def _statements(self) -> tuple[list[bytes], list[SigningKey]]:
         """Return the statements about the keys of those who signed here, and these keys, earlier ones too."""

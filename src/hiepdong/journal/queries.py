@@ -1,6 +1,6 @@
 """Reading the journal, and checking that it is whole."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -100,6 +100,19 @@ def seal_text(number: int) -> bytes | None:
     if found is None:
         return None
     return chain.seal_text(number=number, previous_digest=found.previous_digest, lines=bytes(found.lines))
+
+
+def stamped_seals() -> list[int]:
+    """Return the numbers of the seals that a time-stamping authority stamped, in their order."""
+    return list(Stamp.objects.order_by("seal").values_list("seal", flat=True))
+
+
+def stamps_of(numbers: Collection[int]) -> Iterator[tuple[str, bytes]]:
+    """Yield, for seals that were stamped, the digest of the seal and the authority's answer as received (DER)."""
+    for digest, response in (
+        Stamp.objects.filter(seal__in=numbers).order_by("seal").values_list("seal__digest", "response").iterator()
+    ):
+        yield digest, bytes(response)
 
 
 def sealed_entry(pk: int) -> tuple[int, bytes] | None:
