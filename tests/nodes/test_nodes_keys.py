@@ -309,3 +309,128 @@ def test_a_body_that_is_let_go_signs_nothing_more_here_and_what_it_had_signed_st
         links.release_home(organisation=guard.body(STATION), actor=None, at=guard.clock())
         key.refresh_from_db()
         assert key.valid_until == at
+
+
+# --- between the invitation and the link -----------------------------------------------------------------------------------
+
+
+def strangers(tmp_path):
+    guard = Node("bien-phong", tmp_path).found((STATION, "border_station", "Đồn"))
+    local = Node("dia-phuong", tmp_path).found((DISTRICT, "party_district", "Huyện ủy"))
+    with guard:
+        of_guard = links.make_invitation(actor=None, at=guard.clock())
+    with local:
+        of_local = links.make_invitation(actor=None, at=local.clock())
+    return guard, local, of_guard, of_local
+
+
+def accept(node, document):
+    with node:
+        peer = links.accept_invitation(document=document, actor=None, at=node.clock())
+        return peer.pk, links.number_with(links.read_invitation(document).kid, node.clock())
+
+
+def confirm(node, peer, number):
+    with node:
+        return links.confirm_peer(peer_id=peer, number=number, actor=None, at=node.clock())
+
+
+def test_a_key_rotated_after_the_invitation_was_given_is_announced_with_the_link(tmp_path):
+    guard, local, of_guard, of_local = strangers(tmp_path)
+    with guard:
+        first = SigningKey.objects.get(organisation__key=STATION)
+        links.rotate_key(organisation=guard.body(STATION), actor=None, at=guard.clock())
+        links.rotate_key(organisation=guard.body(STATION), actor=None, at=guard.clock())
+    for node, document in ((guard, of_local), (local, of_guard)):
+        confirm(node, *accept(node, document))
+    guard.send(STATION, [DISTRICT], "Ký bằng khóa thứ ba")
+    guard.round(local)
+    assert subjects(local) == {"Ký bằng khóa thứ ba"}
+    assert unsettled(local) == []
+    with local:
+        kept = list(SigningKey.objects.filter(organisation__key=STATION).order_by("valid_from"))
+        assert (kept[0].kid, len(kept)) == (first.kid, 3)
+        assert [k.valid_until for k in kept[:2]] == [k.valid_from for k in kept[1:]]
+    with guard:
+        told = Entry.objects.get(code="exchange.peer.linked").facts["statements"]
+        assert told == list(Parcel.objects.filter(kind="key").order_by("position").values_list("digest", flat=True))
+
+
+def test_one_who_took_the_later_invitation_is_told_of_the_same_keys_and_nothing_changes(tmp_path):
+    guard, local, _first, of_local = strangers(tmp_path)
+    with guard:
+        links.rotate_key(organisation=guard.body(STATION), actor=None, at=guard.clock())
+        lost = links.rotate_key(organisation=guard.body(STATION), actor=None, at=guard.clock())
+        links.revoke_key(kid=lost.kid, reason="Máy bị mất", actor=None, at=guard.clock())
+        of_guard = links.make_invitation(actor=None, at=guard.clock())
+    for node, document in ((guard, of_local), (local, of_guard)):
+        confirm(node, *accept(node, document))
+    guard.send(STATION, [DISTRICT])
+    guard.round(local)
+    guard.round(local)
+    assert unsettled(local) == []
+    assert len(subjects(local)) == 1
+    with guard:
+        ours = set(SigningKey.objects.filter(organisation__key=STATION).values_list("kid", "revoked_because"))
+    with local:
+        assert set(SigningKey.objects.filter(organisation__key=STATION).values_list("kid", "revoked_because")) == ours
+        assert LinkIncident.objects.count() == 0
+
+
+def test_a_key_revoked_after_the_invitation_was_given_is_refused_and_the_new_one_waits_for_a_person(tmp_path):
+    guard, local, of_guard, of_local = strangers(tmp_path)
+    with guard:
+        lost = SigningKey.objects.get(organisation__key=STATION)
+        new = links.revoke_key(kid=lost.kid, reason="Máy bị mất", actor=None, at=guard.clock())
+        new = SigningKey.objects.exclude(pk=new.pk).get(organisation__key=STATION)
+    for node, document in ((guard, of_local), (local, of_guard)):
+        confirm(node, *accept(node, document))
+    guard.send(STATION, [DISTRICT])
+    guard.round(local)
+    guard.round(local)
+    assert unsettled(local) == [("held", "exchange.key_needs_comparison"), ("held", "exchange.unknown_key")]
+    with local:
+        assert SigningKey.objects.get(kid=lost.kid).revoked_because == "Máy bị mất"
+        waiting = Arrival.objects.get(code="exchange.key_needs_comparison")
+        assert waiting.subject == new.kid
+        intake.release(arrival_id=waiting.pk, actor=None, at=local.clock())
+    assert unsettled(local) == []
+
+
+def test_a_node_key_renewed_before_the_second_confirmation_links_by_the_number_that_the_other_side_shows(tmp_path):
+    guard, local, of_guard, of_local = strangers(tmp_path)
+    peer_there, shown_there = accept(local, of_guard)
+    peer_here, _shown_here = accept(guard, of_local)
+    confirm(local, peer_there, shown_there)
+    with guard:
+        old = links.node_key(guard.clock())
+        links.rotate_node_key(actor=None, at=guard.clock())
+        new = links.rotate_node_key(actor=None, at=guard.clock())
+        kid = links.read_invitation(of_local).kid
+        assert shown_there not in links.number_with(kid, guard.clock())
+        assert shown_there in links.earlier_numbers_with(kid, guard.clock()).values()
+    confirm(guard, peer_here, shown_there)
+    assert request_of(guard, local) == old.kid
+    guard.send(STATION, [DISTRICT])
+    guard.round(local)
+    assert request_of(guard, local) == new.kid
+    assert unsettled(local) == []
+    assert len(subjects(local)) == 1
+
+
+def test_the_number_under_a_node_key_that_was_revoked_or_ended_long_ago_links_nothing(tmp_path):
+    guard, local, of_guard, of_local = strangers(tmp_path)
+    _peer, shown_there = accept(local, of_guard)
+    peer, _number = accept(guard, of_local)
+    kid = links.read_invitation(of_local).kid
+    with guard:
+        first = links.node_key(guard.clock())
+        links.rotate_node_key(actor=None, at=guard.clock())
+        assert list(links.earlier_numbers_with(kid, guard.clock())) == [first.kid]
+        guard.clock.pass_(days=31)
+        assert links.earlier_numbers_with(kid, guard.clock()) == {}
+    with pytest.raises(links.PairNumberDiffers):
+        confirm(guard, peer, shown_there)
+    with guard:
+        links.revoke_node_key(reason="Mất máy chủ", actor=None, at=guard.clock())
+        assert links.earlier_numbers_with(kid, guard.clock()) == {}

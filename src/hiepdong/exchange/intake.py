@@ -1222,39 +1222,47 @@ class _Intake:
 
     def _revoke(self, row: Arrival, body: Organisation, kid: str, claims: Mapping[str, Any]) -> None:
         key = SigningKey.objects.filter(kid=kid, organisation=body).first()
+        learned = []
         if key is None:
-            raise Waits("exchange.unknown_key", f"key:{kid}")
+            if claims.get("jwk") is None or claims.get("valid_from") is None:
+                raise Waits("exchange.unknown_key", f"key:{kid}")
+            # The revocation brings the key: of one revoked before the link, which our invitation may not have named.
+            key, learned = self._new_key(body, claims), [f"key:{kid}"]
         if key.revoked_at is None:
             key.revoked_at, key.revoked_because = self.at, nfc(str(claims.get("reason", "")))[:300]
             key.save(update_fields=["revoked_at", "revoked_because"])
             facts = {"kid": kid, "statements": [row.digest]}
             record("exchange.key.revoked", subject=key, actor=None, at=self.at, name=body.name, facts=facts)
-            self._learned([])
+            self._learned(learned)
 
-    def _add_key(self, row: Arrival, body: Organisation, signer: str, claims: Mapping[str, Any], *, forced: bool) -> None:
-        kid, jwk = str(claims["kid"]), claims.get("jwk")
+    def _new_key(self, body: Organisation, claims: Mapping[str, Any]) -> SigningKey:
+        """Return the key that a statement brings, kept if it was not known."""
+        kid, jwk, until = str(claims["kid"]), claims.get("jwk"), claims.get("valid_until")
         if not isinstance(jwk, Mapping) or signing.thumbprint_of(jwk) != kid:
             raise Refused("exchange.invalid_content", path="jwk")
-        if not forced and claims.get("replaces") != signer:
-            raise Refused("exchange.key_without_continuity", incident=True, owner=body.key, kid=kid)
         if SigningKey.objects.filter(kid=kid).exclude(organisation=body).exists():
             raise Refused("exchange.foreign_key", incident=True, owner=body.key, kid=kid)
-        until = claims.get("valid_until")
-        made, fresh = SigningKey.objects.get_or_create(
-            kid=kid,
-            defaults={
-                "organisation": body,
-                "public_jwk": signing.public_half(jwk),
-                "private_encrypted": "",
-                "valid_from": _moment(claims, "valid_from"),
-                "valid_until": _moment(claims, "valid_until") if until else None,
-            },
-        )
+        values = {
+            "organisation": body,
+            "public_jwk": signing.public_half(jwk),
+            "private_encrypted": "",
+            "valid_from": _moment(claims, "valid_from"),
+            "valid_until": _moment(claims, "valid_until") if until else None,
+        }
+        return SigningKey.objects.get_or_create(kid=kid, defaults=values)[0]
+
+    def _add_key(self, row: Arrival, body: Organisation, signer: str, claims: Mapping[str, Any], *, forced: bool) -> None:
+        kid = str(claims["kid"])
+        if not forced and claims.get("replaces") != signer:
+            raise Refused("exchange.key_without_continuity", incident=True, owner=body.key, kid=kid)
+        fresh = not SigningKey.objects.filter(kid=kid).exists()
+        made = self._new_key(body, claims)
+        # Also of a key that a revocation brought before its introduction came: the key before it ended all the same.
+        old = SigningKey.objects.filter(organisation=body, kid=str(claims.get("replaces"))).first()
+        if old is not None and (old.valid_until is None or old.valid_until > made.valid_from):
+            old.valid_until = made.valid_from
+            old.save(update_fields=["valid_until"])
         if fresh:
-            old = SigningKey.objects.filter(organisation=body, kid=str(claims.get("replaces"))).first()
-            if old is not None and (old.valid_until is None or old.valid_until > made.valid_from):
-                old.valid_until = made.valid_from
-                old.save(update_fields=["valid_until"])
             facts = {"kid": kid, "statements": [row.digest]}
             record("exchange.key.learned", subject=made, actor=None, at=self.at, name=body.name, facts=facts)
         self._learned([f"key:{kid}", f"person:{kid}"])

@@ -104,6 +104,7 @@ def _detail(request: HttpRequest, pk: int, typed: dict[str, Any], status: int = 
         return render_page(request, "exchange/link_detail.html", "", context | typed, status=status)
     if row.peer.state == "invited":
         context["number"], context["invitation"] = link_queries.pair_number_of(seat, pk, at=now)
+        context["earlier_numbers"] = list(links.earlier_numbers_with(context["invitation"].kid, now).values())
     else:
         held, refused = (link_queries.arrivals_of(pk, state=state) for state in ("held", "refused"))
         missing, pairs = link_queries.missing_of(peer_id=pk, most_pairs=SHOWN)

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby, pairwise
 from typing import Any
 
 from django.conf import settings
@@ -474,6 +475,27 @@ def number_with(invitation_kid: str, at: datetime) -> str:
     return pair_number(node_key(at).kid, invitation_kid)
 
 
+def earlier_numbers_with(invitation_kid: str, at: datetime) -> dict[str, str]:
+    """Return the pair numbers under own keys that others may still know: {kid: number}, the newest first.
+
+    A node that read our invitation before our key was renewed shows such a number. Only keys that the present one follows
+    without a break, and of which an invitation can still be good.
+    """
+    return {key.kid: pair_number(key.kid, invitation_kid) for key in _own_keys_before(at)}
+
+
+def _own_keys_before(at: datetime) -> list[NodeKey]:
+    current = node_key(at)
+    found: list[NodeKey] = []
+    own = NodeKey.objects.filter(peer__isnull=True, valid_from__lte=current.valid_from).exclude(pk=current.pk)
+    for key in own.order_by("-valid_from", "-id"):
+        ended = key.valid_until
+        if key.revoked_at or not key.private_encrypted or ended is None or ended < at - timedelta(days=INVITATION_DAYS):
+            break
+        found.append(key)
+    return found
+
+
 @transaction.atomic
 def accept_invitation(*, document: bytes, actor: Seat | None, at: datetime) -> Peer:
     """Keep an invitation and show the number to compare; nothing of that node is taken yet. Harmless again.
@@ -512,7 +534,8 @@ def accept_invitation(*, document: bytes, actor: Seat | None, at: datetime) -> P
 def confirm_peer(*, peer_id: int, number: str, actor: Seat | None, at: datetime) -> Peer:
     """Link with a node whose number was compared by another way; its organisations and keys are taken from now on.
 
-    `number` is what the other side read out; spaces do not matter.
+    `number` is what the other side read out; spaces do not matter. It may be the one under our key before the present one,
+    if that side read our invitation before the key was renewed. What became of our keys since any invitation is told now.
 
     Raises:
         PairNumberDiffers, ClaimedTwice: nothing was changed.
@@ -522,7 +545,10 @@ def confirm_peer(*, peer_id: int, number: str, actor: Seat | None, at: datetime)
     if peer.state == Peer.State.LINKED:
         return peer
     invitation = read_invitation(bytes(peer.invitation))
-    if "".join(number.split()) != "".join(number_with(invitation.kid, at).split()):
+    numbers = {node_key(at).kid: number_with(invitation.kid, at)} | earlier_numbers_with(invitation.kid, at)
+    typed = "".join(number.split())
+    known = next((kid for kid, right in numbers.items() if typed == "".join(right.split())), None)
+    if known is None:
         raise PairNumberDiffers
     peer.state, peer.linked_at = Peer.State.LINKED, at
     peer.save(update_fields=["state", "linked_at"])
@@ -531,8 +557,10 @@ def confirm_peer(*, peer_id: int, number: str, actor: Seat | None, at: datetime)
     if peer.speaker is None:
         raise InvitationUnusable(why=f"speaker {invitation.speaker[:80]}")
     peer.save(update_fields=["speaker"])
+    told = outbox.enqueue_keys(peer=peer, statements=[*_node_keys_since(known, at), *_keys_told_again(at)], at=at)
     outbox.enqueue_waiting(peer=peer, at=at)
-    record("exchange.peer.linked", subject=peer, actor=actor, at=at, name=peer.name, facts={"kid": invitation.kid})
+    facts = {"kid": invitation.kid, "own": known, "statements": told}
+    record("exchange.peer.linked", subject=peer, actor=actor, at=at, name=peer.name, facts=facts)
     return peer
 
 
@@ -561,6 +589,9 @@ def take_directory(*, peer: Peer, directory: Mapping[str, Any], at: datetime) ->
         ignore_conflicts=True,
     )
     words = [f"organisation:{b['key']}" for b in fresh]
+    # A body that was renewed comes with several keys at once; only a key beside one that was known before is a recovery.
+    known_keys = SigningKey.objects.filter(organisation__key__in={str(r["owner"]) for r in directory.get("keys", [])})
+    with_key = set(known_keys.filter(revoked_at__isnull=True).values_list("organisation__key", flat=True))
     for row in directory.get("keys", []):
         owner = known.get(str(row["owner"])) or Organisation.objects.filter(key=row["owner"], residence__peer=peer).first()
         if owner is None:
@@ -568,7 +599,7 @@ def take_directory(*, peer: Peer, directory: Mapping[str, Any], at: datetime) ->
         kid = signing.thumbprint_of(row["jwk"])
         if SigningKey.objects.filter(kid=kid).exclude(organisation=owner).exists():
             raise InvitationUnusable(why=f"key {kid[:16]} belongs to another")
-        if SigningKey.objects.filter(organisation=owner).exclude(kid=kid).filter(revoked_at__isnull=True).exists():
+        if owner.key in with_key:
             if not SigningKey.objects.filter(kid=kid).exists():
                 note_incident(peer=peer, code="exchange.key_without_continuity", facts={"owner": owner.key, "kid": kid}, at=at)
             continue
@@ -683,6 +714,28 @@ def _key_statement(*, node: Node, action: str, owner: str, kid: str, at: datetim
     return blank | head | more
 
 
+def _introduces(key: SigningKey, *, node: Node, replaces: str, at: datetime) -> dict[str, Any]:
+    return _key_statement(
+        node=node, action="add", owner=key.organisation.key, kid=key.kid, at=at, replaces=replaces, **_public(key)
+    )
+
+
+def _revokes(key: SigningKey, *, node: Node, at: datetime) -> dict[str, Any]:
+    """Return a revocation; it brings the key, so that one who never heard of it refuses it too."""
+    why = key.revoked_because
+    return _key_statement(
+        node=node, action="revoke", owner=key.organisation.key, kid=key.kid, at=at, reason=why, **_public(key)
+    )
+
+
+def _public(key: SigningKey) -> dict[str, Any]:
+    return {
+        "jwk": signing.public_half(key.public_jwk),
+        "valid_from": instant(key.valid_from),
+        "valid_until": instant(key.valid_until) if key.valid_until else None,
+    }
+
+
 @transaction.atomic
 def rotate_key(*, organisation: Organisation, actor: Seat | None, at: datetime) -> SigningKey:
     """Give an organisation at home a new key; the key before it signs the statement, and every linked node gets it.
@@ -695,17 +748,7 @@ def rotate_key(*, organisation: Organisation, actor: Seat | None, at: datetime) 
     old = ensure_key(organisation=organisation, actor=actor, at=at)
     begins = max(at, last_signed(old) or at)
     new = make_key(organisation=organisation, actor=actor, at=at, since=begins)
-    statement = _key_statement(
-        node=node,
-        action="add",
-        owner=organisation.key,
-        kid=new.kid,
-        at=at,
-        jwk=signing.public_half(new.public_jwk),
-        valid_from=instant(begins),
-        valid_until=instant(new.valid_until) if new.valid_until else None,
-        replaces=old.kid,
-    )
+    statement = _introduces(new, node=node, replaces=old.kid, at=at)
     document = signed_with(old, canonical(statement), typ=signing.KEY_TYPE)
     old.valid_until = begins
     old.save(update_fields=["valid_until"])
@@ -729,9 +772,7 @@ def revoke_key(*, kid: str, reason: str, actor: Seat | None, at: datetime) -> Si
     if key.revoked_at is None:
         key.revoked_at, key.revoked_because = at, nfc(reason.strip())[:300]
         key.save(update_fields=["revoked_at", "revoked_because"])
-        owner = key.organisation.key
-        statement = _key_statement(node=node, action="revoke", owner=owner, kid=kid, at=at, reason=key.revoked_because)
-        revoked = sign_as_node(statement, typ=signing.KEY_TYPE, at=at)
+        revoked = sign_as_node(_revokes(key, node=node, at=at), typ=signing.KEY_TYPE, at=at)
         outbox.enqueue_everywhere(kind=ItemKind.KEY, document=revoked, at=at, subject=f"{outbox.REVOKES}{kid}")
         new = make_key(organisation=key.organisation, actor=actor, at=at)
         vouch_for(key=new, replaces=kid, at=at)
@@ -748,18 +789,7 @@ def vouch_for(*, key: SigningKey, replaces: str, at: datetime) -> None:
     node = node_or_none()
     if node is None:
         return
-    statement = _key_statement(
-        node=node,
-        action="add",
-        owner=key.organisation.key,
-        kid=key.kid,
-        at=at,
-        jwk=signing.public_half(key.public_jwk),
-        valid_from=instant(key.valid_from),
-        valid_until=instant(key.valid_until) if key.valid_until else None,
-        replaces=replaces,
-    )
-    document = sign_as_node(statement, typ=signing.KEY_TYPE, at=at)
+    document = sign_as_node(_introduces(key, node=node, replaces=replaces, at=at), typ=signing.KEY_TYPE, at=at)
     outbox.enqueue_everywhere(kind=ItemKind.KEY, document=document, at=at)
     facts = {"kid": key.kid, "replaces": replaces, "statements": [signing.digest_of(document)]}
     record("exchange.key.vouched", subject=key, actor=None, at=at, name=key.organisation.name, facts=facts)
@@ -828,6 +858,48 @@ def _node_key_statement(*, node: Node, key: NodeKey, replaces: str, signer: Node
         replaces=replaces,
     )
     return signed_with(signer, canonical(statement), typ=signing.KEY_TYPE)
+
+
+def _node_keys_since(known: str, at: datetime) -> list[tuple[bytes, str]]:
+    """Return the statements (document, subject of its parcel) that lead from a key of this node to its present one."""
+    node, chain = this_node(), [node_key(at)]
+    for key in _own_keys_before(at):
+        if chain[-1].kid == known:
+            break
+        chain.append(key)
+    chain.reverse()
+    return [
+        (_node_key_statement(node=node, key=new, replaces=old.kid, signer=old, at=new.valid_from), new.kid)
+        for old, new in pairwise(chain)
+    ]
+
+
+def _keys_told_again(at: datetime) -> list[tuple[bytes, str]]:
+    """Return what became of the keys of the bodies at home, as (document, subject of its parcel), for a newly linked node.
+
+    Nobody knows which of our invitations it took, or when; so it gets all of it. What it knows changes nothing there. A
+    statement is made as it was made first: by the key before where that one can still vouch, else by the node.
+    """
+    node, by_node = this_node(), node_key(at)
+    found: list[tuple[bytes, str]] = []
+    own = SigningKey.objects.filter(organisation__residence__isnull=False, organisation__residence__peer__isnull=True)
+    own = own.exclude(private_encrypted="").select_related("organisation").order_by("organisation_id", "id")
+    for _organisation, group in groupby(own, key=lambda k: k.organisation_id):
+        before: list[SigningKey] = []
+        for key in group:
+            if before:
+                followed = next((k for k in before if k.valid_until == key.valid_from), None)
+                vouches = followed is not None and followed.revoked_at is None
+                signer: SigningKey | NodeKey = followed if followed is not None and vouches else by_node
+                # No key signs what is older than it; only the one before signed when the new one began.
+                made_at = key.valid_from if vouches else max(key.valid_from, by_node.valid_from)
+                said = _introduces(key, node=node, replaces=(followed or before[-1]).kid, at=made_at)
+                found.append((signed_with(signer, canonical(said), typ=signing.KEY_TYPE), ""))
+            if key.revoked_at is not None:
+                said = _revokes(key, node=node, at=max(key.revoked_at, by_node.valid_from))
+                found.append((signed_with(by_node, canonical(said), typ=signing.KEY_TYPE), f"{outbox.REVOKES}{key.kid}"))
+            before.append(key)
+    return found
 
 
 def jwk_of(claims: Mapping[str, Any], kid: str) -> dict[str, Any]:

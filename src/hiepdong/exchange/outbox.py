@@ -113,6 +113,25 @@ def enqueue_everywhere(*, kind: str, document: bytes, at: datetime, subject: str
         place(parcels)
 
 
+def enqueue_keys(*, peer: Peer, statements: Sequence[tuple[bytes, str]], at: datetime) -> list[str]:
+    """Put statements of keys (document, subject as in `enqueue_everywhere`) on their way to one peer; returns their digests.
+
+    What is in its queue already is not doubled.
+    """
+    route = _route(peer)
+    listed = [(signing.digest_of(document), document, subject) for document, subject in statements]
+    digests = [digest for digest, _, _ in listed]
+    there = set(Parcel.objects.filter(peer_id=route, digest__in=digests).values_list("digest", flat=True))
+    parcels = [
+        Parcel(kind="key", digest=digest, document=document, subject=subject, made_at=at)
+        for digest, document, subject in listed
+        if digest not in there
+    ]
+    if parcels:
+        place({route: parcels})
+    return digests
+
+
 def told_of(peer: Peer, *, kid: str) -> Parcel | None:
     """Return the parcel that introduces a key of this node to a peer; None where its invitation did."""
     return Parcel.objects.filter(subject=kid, peer=_route(peer), kind="key").defer("document").first()

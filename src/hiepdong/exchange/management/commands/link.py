@@ -109,9 +109,14 @@ class Command(PlainCommand):
         number = links.number_with(invitation.kid, now)
         bodies = [str(o.get("key", "")) for o in invitation.directory["organisations"]]
         facts = {"peer": peer.pk, "name": peer.name, "state": str(peer.state), "number": number, "address": invitation.address}
-        return facts | {"organisations": bodies}, [
+        earlier = list(links.earlier_numbers_with(invitation.kid, now).values())
+        return facts | {"organisations": bodies, "earlier_numbers": earlier}, [
             _("%(name)s speaks for %(count)s organisations.") % {"name": peer.name, "count": len(bodies)},
             _("Compare this number with its administrator by telephone: %(number)s") % facts,
+            *(
+                _("Good as well, if it read our invitation before our key was renewed: %(number)s") % {"number": n}
+                for n in earlier
+            ),
             _("If it is the same: hiepdong link confirm %(peer)s NUMBER") % facts,
         ]
 
