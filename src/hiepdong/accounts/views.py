@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from hiepdong.kernel.errors import DomainError, NotFound
 from hiepdong.organisations import queries as organisations
+from hiepdong.shell.addresses import address_of
 from hiepdong.shell.pages import render_page
 from hiepdong.shell.templatetags.hiepdong import role_name
 
@@ -20,10 +21,6 @@ from . import queries, services
 from .access import requires, seat_required
 from .domain.permissions import Action, Role
 from .forms import PasswordForm, SeatForm, SignInForm, TokenForm
-
-
-def _address(request: HttpRequest) -> str:
-    return request.META.get("REMOTE_ADDR", "")
 
 
 def _next(request: HttpRequest) -> str:
@@ -38,7 +35,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     form = SignInForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            person = services.sign_in(**form.cleaned_data, address=_address(request), at=timezone.now())
+            person = services.sign_in(**form.cleaned_data, address=address_of(request), at=timezone.now())
         except (services.SignInRefused, services.SignInThrottled) as error:
             form.add_error(None, f"{_(error.message) % error.facts} {_(error.hint)}")
         else:

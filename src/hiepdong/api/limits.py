@@ -13,6 +13,8 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest
 
+from hiepdong.shell.addresses import address_of
+
 from .problems import TooManyRequests
 
 LARGEST_BODY = 8 * 1024 * 1024
@@ -69,12 +71,3 @@ def spend_stranger(request: HttpRequest) -> None:
     Only failures are counted, and only they are refused: strangers behind the same front server cannot lock a peer out.
     """
     _refuse(buckets.take(f"address {address_of(request)}", STRANGER_RATE))
-
-
-def address_of(request: HttpRequest) -> str:
-    """Return the address that asks: behind our own front server the one that it appended, for it cannot be made up."""
-    if settings.SECURE_PROXY_SSL_HEADER:
-        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").rsplit(",", 1)[-1].strip()
-        if forwarded:
-            return str(forwarded)[:64]
-    return str(request.META.get("REMOTE_ADDR", ""))

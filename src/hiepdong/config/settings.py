@@ -1,6 +1,7 @@
 """Production settings. Everything a node may choose starts with HIEPDONG_ and is read here, once."""
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -68,6 +69,9 @@ HIEPDONG_API_PEER_RATE = float(os.environ.get("HIEPDONG_API_PEER_RATE", "200"))
 
 HIEPDONG_API_TOKEN_RATE = float(os.environ.get("HIEPDONG_API_TOKEN_RATE", "20"))
 """Requests a second with one token of the machine interface, to one answering process."""
+
+HIEPDONG_PROXIES = [ip_network(word, strict=False) for word in _words("HIEPDONG_PROXIES")]
+"""Addresses or networks of the front servers that are believed about who asks (X-Forwarded-For); none: nobody is."""
 
 # --- Django --------------------------------------------------------------------------------------------------------
 

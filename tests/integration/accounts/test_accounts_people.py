@@ -4,11 +4,12 @@ import re
 import unicodedata
 import uuid
 from datetime import UTC, date, datetime, timedelta
+from ipaddress import ip_network
 from itertools import pairwise
 
 import pytest
 from django.contrib.auth.hashers import identify_hasher
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 from icalendar import Calendar
@@ -115,6 +116,19 @@ def test_guessing_many_names_from_one_address_is_slowed_down_too_but_an_office_b
     with pytest.raises(services.SignInThrottled):
         sign_in(name="ten-cuoi")
     assert sign_in(address="10.0.0.2") == officer
+
+
+@pytest.mark.parametrize(("proxies", "locked_out"), [("127.0.0.1", False), ("", True)])
+def test_behind_a_front_server_that_is_named_one_who_guesses_does_not_slow_down_the_others(officer, proxies, locked_out):
+    with override_settings(HIEPDONG_PROXIES=[ip_network(p) for p in proxies.split()]):
+        for n in range(20):
+            guess = {"sign_in_name": f"ten-{n}", "password": "không phải"}
+            Client().post(reverse("accounts:sign_in"), guess, headers={"X-Forwarded-For": f"198.51.100.{n}, 203.0.113.9"})
+        right = {"sign_in_name": officer.sign_in_name, "password": PASSWORD}
+        answer = Client().post(reverse("accounts:sign_in"), right, headers={"X-Forwarded-For": "203.0.113.10"})
+        assert (answer.status_code == 422) is locked_out
+        answer = Client().post(reverse("accounts:sign_in"), right, headers={"X-Forwarded-For": "198.51.100.7, 203.0.113.9"})
+        assert answer.status_code == 422
 
 
 def test_a_password_typed_into_the_field_of_the_name_is_kept_nowhere(officer):

@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from ipaddress import ip_network
 
 import pytest
 from django.test import Client, override_settings
@@ -160,12 +161,21 @@ def test_a_flood_of_strangers_is_slowed_down_and_locks_nobody_out(small_world):
     assert Program().get("/openapi.json").status_code == 429
 
 
-@override_settings(SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https"))
+@override_settings(HIEPDONG_PROXIES=[ip_network("127.0.0.1")])
 def test_behind_a_front_server_strangers_are_told_apart_by_the_address_that_it_appended(small_world):
     for n in range(30):
         Program(token="hd_x").get("/seat", X_Forwarded_For=f"10.0.0.{n}, 203.0.113.9")
     assert Program(token="hd_x").get("/seat", X_Forwarded_For="203.0.113.9").status_code == 429
     assert Program(token="hd_x").get("/seat", X_Forwarded_For="203.0.113.9, 203.0.113.8").status_code == 401
+
+
+@pytest.mark.parametrize("proxies", ["", "10.20.0.5"])
+def test_a_stranger_who_names_other_addresses_is_counted_as_one(small_world, proxies):
+    with override_settings(
+        HIEPDONG_PROXIES=[ip_network(p) for p in proxies.split()], SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https")
+    ):
+        codes = [Program(token="hd_x").get("/seat", X_Forwarded_For=f"203.0.113.{n}").status_code for n in range(30)]
+    assert codes[-1] == 429
 
 
 def test_the_buckets_stay_bounded_and_fill_again():
