@@ -5,12 +5,12 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
 from hiepdong.accounts.models import Seat
 from hiepdong.accounts.services import make_api_token
 from hiepdong.api import limits
 from hiepdong.exchange.signed_request import Signer
-from support.make import SENT_AT
 from support.nodes import Node
 
 BASE = "/api/v1"
@@ -20,7 +20,7 @@ class Program:
     """Asks with the token of a seat."""
 
     def __init__(self, seat: Seat | None = None, *, token: str = "") -> None:
-        self.token = token or (make_api_token(name="Phần mềm thử", actor=seat, at=SENT_AT) if seat else "")
+        self.token = token or (make_api_token(name="Phần mềm thử", actor=seat, at=timezone.now()) if seat else "")
         self.client = Client(raise_request_exception=False)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:

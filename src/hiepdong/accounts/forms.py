@@ -18,12 +18,16 @@ class SignInForm(forms.Form):
 
 
 class TokenForm(forms.Form):
-    """What the token is for."""
+    """What the token is for, and until when."""
 
     name = forms.CharField(
         label=_("Which program uses it"),
         max_length=80,
         widget=forms.TextInput({"class": "form-control", "autocomplete": "off"}),
+    )
+    last_day = forms.DateField(
+        label=_("Good until the end of the day"),
+        widget=forms.DateInput({"class": "form-control", "type": "date"}, "%Y-%m-%d"),
     )
 
 

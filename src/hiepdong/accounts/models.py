@@ -1,5 +1,7 @@
 """People and seats."""
 
+from datetime import date, timedelta
+
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import F, Q
@@ -84,6 +86,9 @@ class CalendarToken(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
 
 
+WARNED_DAYS = 30  # before the end of a token
+
+
 class ApiToken(models.Model):
     """The secret with which a program acts for a seat at the machine interface; only the digest of the secret is kept."""
 
@@ -91,8 +96,19 @@ class ApiToken(models.Model):
     name = models.CharField(max_length=80)  # what it is for: "Phần mềm quản lý văn bản"
     digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the secret, hex
     made_at = models.DateTimeField()
+    valid_until = models.DateField()  # the first local day on which it opens nothing more
     used_on = models.DateField(null=True, blank=True)  # the last local day on which it was used
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+    @property
+    def last_day(self) -> date:
+        """The last local day on which it opens anything."""
+        return self.valid_until - timedelta(days=1)
+
+    def standing(self, today: date) -> str:
+        """Say how it is on a local day: "good", "ending" (within WARNED_DAYS), "ended"."""
+        left = (self.valid_until - today).days
+        return "ended" if left <= 0 else "ending" if left <= WARNED_DAYS else "good"
 
     @property
     def journal_name(self) -> str:

@@ -3,12 +3,20 @@
 import hashlib
 from datetime import date
 
-from hiepdong.kernel.errors import NotAllowed, NotFound
+from hiepdong.kernel.errors import DomainError, NotAllowed, NotFound, gettext_noop
 from hiepdong.organisations import queries as organisations
 
 from .domain.names import one_name
 from .domain.permissions import Action
 from .models import ApiToken, CalendarToken, Person, Seat
+
+
+class TokenExpired(DomainError):
+    """The token was good until its last day; only who has its secret is told."""
+
+    code = "accounts.token_expired"
+    message = gettext_noop("The last day of this token was %(day)s.")
+    hint = gettext_noop("A person of the seat makes a new one: menu of the seat, Tokens for programs.")
 
 
 def seats_of(person_id: int, *, on: date) -> list[Seat]:
@@ -66,6 +74,7 @@ def api_token_by_secret(secret: str, *, on: date) -> ApiToken:
 
     Raises:
         NotFound: unknown, ended, or the seat has ended or its person may not sign in any more.
+        TokenExpired: its last day is over; only who has the secret hears it.
     """
     digest = hashlib.sha256(secret.encode()).hexdigest()
     token = (
@@ -76,6 +85,8 @@ def api_token_by_secret(secret: str, *, on: date) -> ApiToken:
     )
     if token is None or token.seat.is_void:
         raise NotFound
+    if token.valid_until <= on:
+        raise TokenExpired(day=token.last_day.strftime("%d/%m/%Y"))
     return token
 
 

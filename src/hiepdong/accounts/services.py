@@ -94,6 +94,14 @@ class TooManyTokens(DomainError):
     hint = gettext_noop("End those that are not used any more.")
 
 
+class TokenEndUnusable(DomainError):
+    """A token without an end would be forgotten, and found by others."""
+
+    code = "accounts.token_end_unusable"
+    message = gettext_noop("The last day of the token must lie between today and %(latest)s.")
+    hint = gettext_noop("A token lasts three years at most; before it ends, make another and give it to the program.")
+
+
 @transaction.atomic
 def make_person(*, sign_in_name: str, display_name: str, password: str, actor: Any, at: datetime, check: bool = True) -> Person:
     """Make a person who may sign in. The display name is often the position, never more than the body wants to show.
@@ -271,24 +279,40 @@ def make_calendar_token(*, actor: Seat, at: datetime) -> str:
 # --- tokens of the machine interface ---------------------------------------------------------------------------------------
 
 MOST_TOKENS = 10
+TOKEN_DAYS = 365
+LONGEST_TOKEN_DAYS = 3 * 365 + 1
 
 
 @transaction.atomic
-def make_api_token(*, name: str, actor: Seat, at: datetime) -> str:
+def make_api_token(*, name: str, last_day: date | None = None, actor: Seat, at: datetime) -> str:
     """Return a new secret with which a program may do what the actor's seat may. Only its digest is kept.
 
+    `last_day` is the last local day on which it opens anything; None: a year from today.
+
     Raises:
-        TokenUnnamed, TooManyTokens.
+        TokenUnnamed, TooManyTokens. TokenEndUnusable: in the past, or more than three years ahead.
     """
+    today = local_day(at)
+    last_day = last_day or today + timedelta(days=TOKEN_DAYS)
+    latest = today + timedelta(days=LONGEST_TOKEN_DAYS)
+    if not today <= last_day <= latest:
+        raise TokenEndUnusable(latest=latest.strftime("%d/%m/%Y"))
     name = nfc(name.strip())[:80]
     if not name:
         raise TokenUnnamed
     Seat.objects.select_for_update(of=("self",)).get(pk=actor.pk)
-    if ApiToken.objects.filter(seat=actor, revoked_at__isnull=True).count() >= MOST_TOKENS:
+    if ApiToken.objects.filter(seat=actor, revoked_at__isnull=True, valid_until__gt=today).count() >= MOST_TOKENS:
         raise TooManyTokens(most=MOST_TOKENS)
     secret = f"hd_{secrets.token_urlsafe(32)}"
-    token = ApiToken.objects.create(seat=actor, name=name, digest=hashlib.sha256(secret.encode()).hexdigest(), made_at=at)
-    record("accounts.api_token.made", subject=token, actor=actor, at=at, name=token.journal_name)
+    token = ApiToken.objects.create(
+        seat=actor,
+        name=name,
+        digest=hashlib.sha256(secret.encode()).hexdigest(),
+        made_at=at,
+        valid_until=last_day + timedelta(days=1),
+    )
+    facts = {"last_day": last_day.isoformat()}
+    record("accounts.api_token.made", subject=token, actor=actor, at=at, name=token.journal_name, facts=facts)
     return secret
 
 

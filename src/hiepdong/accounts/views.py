@@ -1,5 +1,7 @@
 """Signing in and out, passwords, seats."""
 
+from datetime import timedelta
+
 from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -94,16 +96,22 @@ def password(request: HttpRequest) -> HttpResponse:
 def token_list(request: HttpRequest) -> HttpResponse:
     """Show the tokens of one's own seat for programs, and make one; its secret is shown once."""
     seat = request.seat  # type: ignore[attr-defined]
-    form = TokenForm(request.POST or None)
+    today = timezone.localdate()
+    form = TokenForm(request.POST or None, initial={"last_day": today + timedelta(days=services.TOKEN_DAYS)})
     if request.method == "POST" and form.is_valid():
         try:
-            secret = services.make_api_token(name=form.cleaned_data["name"], actor=seat, at=timezone.now())
-        except (services.TokenUnnamed, services.TooManyTokens) as error:
-            form.add_error("name", f"{_(error.message) % error.facts} {_(error.hint)}")
+            secret = services.make_api_token(**form.cleaned_data, actor=seat, at=timezone.now())
+        except (services.TokenUnnamed, services.TooManyTokens, services.TokenEndUnusable) as error:
+            field = "last_day" if isinstance(error, services.TokenEndUnusable) else "name"
+            form.add_error(field, f"{_(error.message) % error.facts} {_(error.hint)}")
         else:
             request.session["api_token"] = secret
             return HttpResponseRedirect(reverse("accounts:token_list"))
-    context = {"form": form, "tokens": queries.api_tokens_of(seat), "secret": request.session.pop("api_token", "")}
+    context = {
+        "form": form,
+        "tokens": [(token, token.standing(today)) for token in queries.api_tokens_of(seat)],
+        "secret": request.session.pop("api_token", ""),
+    }
     return render_page(request, "accounts/token_list.html", "rows", context, status=422 if form.errors else 200)
 
 

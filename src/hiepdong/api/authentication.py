@@ -8,7 +8,7 @@ from django.utils import timezone
 from ninja.security.http import HttpAuthBase, HttpBearer
 
 from hiepdong.accounts import services as accounts_services
-from hiepdong.accounts.queries import api_token_by_secret
+from hiepdong.accounts.queries import TokenExpired, api_token_by_secret
 from hiepdong.exchange import signed_request
 from hiepdong.exchange.links import NodeNotFounded
 from hiepdong.exchange.signing import BadSignature
@@ -54,7 +54,7 @@ class TokenOfSeat(HttpBearer):
     openapi_description = "A token that a person made for one of their seats."
 
     def authenticate(self, request: HttpRequest, token: str) -> Any:
-        """Return the seat, or raise `NotAuthenticated`, `TooManyRequests`."""
+        """Return the seat, or raise `NotAuthenticated`, `TokenExpired`, `TooManyRequests`."""
         at = request.at  # type: ignore[attr-defined]
         try:
             if len(token) > LONGEST:
@@ -63,6 +63,9 @@ class TokenOfSeat(HttpBearer):
         except NotFound as error:
             limits.spend_stranger(request)
             raise NotAuthenticated from error
+        except TokenExpired:
+            limits.spend_stranger(request)
+            raise
         limits.spend_token(found.pk)
         accounts_services.note_token_use(token=found, at=at)
         return found.seat

@@ -7,6 +7,7 @@ from typing import Any
 from django.http import JsonResponse
 from django.utils.translation import gettext as _
 
+from hiepdong.accounts.queries import TokenExpired
 from hiepdong.exchange.domain.envelope import InvalidContent
 from hiepdong.exchange.domain.links import InvalidItem
 from hiepdong.exchange.files import DiskFull
@@ -111,6 +112,7 @@ STATUS: tuple[tuple[type[DomainError], int], ...] = (
     (NotAllowed, 403),
     (BadRequest, 400),
     (NotAuthenticated, 401),
+    (TokenExpired, 401),
     (MethodNotAllowed, 405),
     (LengthMissing, 411),
     (TooLarge, 413),

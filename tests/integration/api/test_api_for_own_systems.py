@@ -3,9 +3,11 @@
 import hashlib
 import json
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from hiepdong.accounts.models import ApiToken
 from hiepdong.accounts.services import TooManyTokens, end_api_token, make_api_token
@@ -169,9 +171,13 @@ def test_a_node_administrator_reads_nobodys_papers_with_a_token_either(small_wor
 # --- tokens ------------------------------------------------------------------------------------------------------------
 
 
+def asked(name):
+    return {"name": name, "last_day": timezone.localdate().isoformat()}
+
+
 def test_a_token_is_shown_once_and_kept_as_a_digest(small_world):
     browser = entered(small_world.clerk)
-    page = browser.post(reverse("accounts:token_list"), {"name": "Phần mềm văn bản"}, follow=True).content.decode()
+    page = browser.post(reverse("accounts:token_list"), asked("Phần mềm văn bản"), follow=True).content.decode()
     secret = page.split("<code>")[1].split("</code>")[0]
     assert secret.startswith("hd_")
     token = ApiToken.objects.get()
@@ -190,12 +196,55 @@ def test_a_token_is_shown_once_and_kept_as_a_digest(small_world):
 
 def test_a_seat_has_ten_tokens_at_most_and_ends_only_its_own(small_world):
     for n in range(10):
-        make_api_token(name=f"Số {n}", actor=small_world.clerk, at=SENT_AT)
+        make_api_token(name=f"Số {n}", actor=small_world.clerk, at=timezone.now())
     with pytest.raises(TooManyTokens):
-        make_api_token(name="Thừa", actor=small_world.clerk, at=SENT_AT)
-    answer = entered(small_world.clerk).post(reverse("accounts:token_list"), {"name": "Thừa"})
+        make_api_token(name="Thừa", actor=small_world.clerk, at=timezone.now())
+    answer = entered(small_world.clerk).post(reverse("accounts:token_list"), asked("Thừa"))
     assert answer.status_code == 422
     with pytest.raises(NotFound):
-        end_api_token(token_id=ApiToken.objects.first().pk, actor=small_world.reader, at=SENT_AT)
-    nameless = entered(small_world.reader).post(reverse("accounts:token_list"), {"name": "  "})
+        end_api_token(token_id=ApiToken.objects.first().pk, actor=small_world.reader, at=timezone.now())
+    nameless = entered(small_world.reader).post(reverse("accounts:token_list"), asked("  "))
     assert nameless.status_code == 422
+
+
+def test_a_token_ends_on_the_day_that_was_chosen_and_its_program_hears_that_with_its_own_code(small_world):
+    program, today = Program(small_world.clerk), timezone.localdate()
+    token = ApiToken.objects.get()
+    assert token.valid_until == today + timedelta(days=366), "a year is the rule"
+    ApiToken.objects.update(valid_until=today + timedelta(days=1))
+    assert program.get("/seat").status_code == 200
+    ApiToken.objects.update(valid_until=today)
+    answer = program.get("/seat")
+    is_problem(answer, 401, "accounts.token_expired")
+    assert answer.headers["WWW-Authenticate"]
+    is_problem(Program(token=program.token + "x").get("/seat"), 401, "api.not_authenticated")
+    end_api_token(token_id=token.pk, actor=small_world.clerk, at=timezone.now())
+    is_problem(program.get("/seat"), 401, "api.not_authenticated")
+
+
+@pytest.mark.parametrize(("days", "good"), [(-1, False), (0, True), (1096, True), (1097, False)])
+def test_a_token_lasts_from_today_to_three_years_at_most(small_world, days, good):
+    chosen = timezone.localdate() + timedelta(days=days)
+    asked = {"name": "Phần mềm văn bản", "last_day": chosen.isoformat()}
+    answer = entered(small_world.clerk).post(reverse("accounts:token_list"), asked)
+    assert answer.status_code == (302 if good else 422)
+    assert [t.last_day for t in ApiToken.objects.all()] == ([chosen] if good else [])
+
+
+def test_the_owner_is_warned_30_days_before_a_token_ends_and_after_it(small_world):
+    make_api_token(name="Phần mềm văn bản", actor=small_world.clerk, at=timezone.now())
+    browser, today = entered(small_world.clerk), timezone.localdate()
+
+    def alerts(left):
+        ApiToken.objects.update(valid_until=today + timedelta(days=left))
+        page = browser.get(reverse("accounts:token_list")).content.decode()
+        return [kind for kind in ("alert-warning", "alert-danger") if kind in page]
+
+    assert [alerts(left) for left in (31, 30, 1, 0)] == [[], ["alert-warning"], ["alert-warning"], ["alert-danger"]]
+
+
+def test_a_token_that_has_ended_takes_no_place(small_world):
+    for n in range(10):
+        make_api_token(name=f"Số {n}", actor=small_world.clerk, at=timezone.now() - timedelta(days=400))
+    make_api_token(name="Mới", actor=small_world.clerk, at=timezone.now())
+    assert ApiToken.objects.count() == 11
