@@ -1,5 +1,6 @@
 """The near end of the line over HTTPS: whoever answers may be a stranger, faulty, slow or hostile. Real sockets."""
 
+import io
 import json
 import socket
 import ssl
@@ -9,6 +10,8 @@ import uuid
 import warnings
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.test import override_settings
 
 from hiepdong.exchange import http_line
@@ -466,3 +469,28 @@ def test_an_administrator_gets_the_pin_of_their_own_front_server(tmp_path, secur
     assert pin_of("127.0.0.1", secure(shown).port) == shown.pin
     with Front() as plain, pytest.raises(Unreachable):
         pin_of("127.0.0.1", plain.port)
+
+
+def test_the_pin_of_a_place_is_shown_by_a_command(tmp_path, secure):
+    shown = certificate(tmp_path, "nut")
+    place = f"127.0.0.1:{secure(shown).port}"
+    call_command("link", "pin", place, stdout=(out := io.StringIO()))
+    assert shown.pin in out.getvalue()
+    assert " ".join(shown.pin[i : i + 8] for i in range(0, 64, 8)) in out.getvalue()
+    call_command("link", "pin", place, "--json", stdout=(out := io.StringIO()))
+    assert json.loads(out.getvalue()) == {"host": "127.0.0.1", "port": int(place[10:]), "sha256": shown.pin}
+
+
+@pytest.mark.parametrize("text", ["", "a:b", "nut.example/x", "me@nut.example", "nut.example:0", "nut.example:70000", "[::1"])
+def test_what_is_no_place_is_a_wrong_call(text):
+    with pytest.raises(CommandError) as refusal:
+        call_command("link", "pin", text)
+    assert refusal.value.returncode == 2
+
+
+def test_nobody_at_the_place_is_a_refusal():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(CommandError) as refusal:
+        call_command("link", "pin", f"127.0.0.1:{port}")
+    assert refusal.value.returncode == 1

@@ -5,13 +5,14 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from hiepdong.exchange import intake, link_queries, links
+from hiepdong.exchange import http_line, intake, link_queries, links
 from hiepdong.exchange.domain.dispatch import ReasonMissing
 from hiepdong.exchange.domain.link_health import TROUBLE_MESSAGES, Standing
 from hiepdong.exchange.link_queries import LinkRow, all_links, explained, incidents_of, link_row, peer_by, told
@@ -35,7 +36,9 @@ class Command(PlainCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        words = "invite | accept | confirm | list | show | pause | resume | end | held | release | dismiss | incidents | seen"
+        words = (
+            "invite | accept | confirm | pin | list | show | pause | resume | end | held | release | dismiss | incidents | seen"
+        )
         actions = parser.add_subparsers(dest="action", required=True, metavar=words)
         made = {}
 
@@ -53,6 +56,8 @@ class Command(PlainCommand):
         confirming = action("confirm", "link with a node whose number was compared by telephone")
         confirming.add_argument("peer", metavar="PEER", help="number, name or beginning of the id of the node")
         confirming.add_argument("number", nargs="+", metavar="NUMBER", help="the number as the other administrator read it out")
+        pinning = action("pin", "show the SHA-256 of the certificate that answers at an address: what the other side pins")
+        pinning.add_argument("host", metavar="HOST[:PORT]", help="name or number of the server; port 443 if none is given")
         action("list", "list the links, disturbed ones first")
         for name, text in (
             ("show", "show one link; exit code 1 while it is disturbed"),
@@ -126,6 +131,29 @@ class Command(PlainCommand):
         return {"peer": peer.pk, "name": peer.name, "state": str(peer.state)}, [
             _("Linked with %(name)s.") % {"name": peer.name}
         ]
+
+    def _pin(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        host, port = self._place(options["host"])
+        pin = http_line.pin_of(host, port)
+        groups = " ".join(pin[i : i + 8] for i in range(0, len(pin), 8))
+        return {"host": host, "port": port, "sha256": pin}, [
+            _("SHA-256 of the certificate that answers at %(host)s: %(pin)s") % {"host": f"{host}:{port}", "pin": pin},
+            _("To read it out: %(groups)s") % {"groups": groups},
+            _("Who answered was not checked. Compare it with what its administrator sees on the server itself:"),
+            "    openssl x509 -in …crt -outform DER | sha256sum",
+            _("Only if all 64 characters are the same, pin it: hiepdong node pin PEER --sha256 %(pin)s") % {"pin": pin},
+        ]
+
+    @staticmethod
+    def _place(text: str) -> tuple[str, int]:
+        try:
+            parts = urlsplit("//" + text)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            host, port = "", None
+        if not host or port == 0 or parts.path or "@" in text:
+            raise CommandError(_("%(text)s is no HOST or HOST:PORT") % {"text": text}, returncode=2)
+        return host, port or 443
 
     def _change(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         peer = peer_by(options["peer"])
