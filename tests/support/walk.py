@@ -11,10 +11,11 @@ from django.db import transaction
 from django.db.models import F
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
 from hiepdong.accounts.services import make_calendar_token
 from hiepdong.documents.services import keep_file
-from hiepdong.exchange import bundle_desk, links, statements
+from hiepdong.exchange import bundle_desk, invitation_address, links, statements
 from hiepdong.exchange import services as exchange
 from hiepdong.exchange.models import Dispatch, JointDocument, Peer
 from hiepdong.organisations.models import Organisation, Reorganisation
@@ -71,6 +72,19 @@ ADMINISTERS = "403 403 403 403 302"
 
 def peer(w: "Walk") -> list[Any]:
     return [w.peer.pk]
+
+
+def secret_address(w: "Walk") -> list[Any]:
+    """A secret address of an invitation, made for this visit."""
+    secret(w)
+    return [invitation_address.open_addresses(at=timezone.now())[0].pk]
+
+
+def secret(w: "Walk") -> list[Any]:
+    """The token of such an address."""
+    w.peer  # noqa: B018 - it founds this node
+    links.set_node(address="https://nut.example", actor=None, at=LINKED_AT)
+    return [invitation_address.offer(actor=None, at=timezone.now()).rpartition("/")[2]]
 
 
 def held(w: "Walk") -> list[Any]:
@@ -151,6 +165,8 @@ TABLE: dict[str, Row] = {
     "exchange:link_detail": Row(EVERYONE, EVERYONE, peer),
     "exchange:link_items": Row(ADMINISTRATOR, ADMINISTRATOR, peer),
     "exchange:link_new": Row(ADMINISTRATOR, ADMINISTRATOR, other=None),
+    "exchange:address_end": Row(ADMINISTERS, ADMINISTERS, secret_address, post={}),
+    "invitation": Row(EVERYONE, EVERYONE, secret, anonymous=200, ended=200, other=415),  # who has its address
     "exchange:link_confirm": Row(ADMINISTERS, ADMINISTERS, peer, post={"same": "1"}),
     "exchange:link_state": Row(ADMINISTERS, ADMINISTERS, peer, post={"state": "paused"}),
     "exchange:link_release": Row(ADMINISTERS, ADMINISTERS, held, post={}),

@@ -17,6 +17,7 @@ from hiepdong.exchange.files import PieceUnusable
 from hiepdong.kernel.errors import DomainError, NotFound
 
 from . import nodes, problems, systems
+from .invitations import invitation
 from .middleware import PREFIX
 
 
@@ -117,4 +118,7 @@ def _database(request: HttpRequest, error: OperationalError) -> HttpResponse:
     return problems.problem(problems.Unavailable())
 
 
-urlpatterns = [path(PREFIX.removeprefix("/"), api.urls)]
+urlpatterns = [
+    path("api/v1/exchange/invitations/<str:token>", invitation, name="invitation"),
+    path(PREFIX.removeprefix("/"), api.urls),
+]

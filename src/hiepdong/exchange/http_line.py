@@ -43,6 +43,9 @@ SILENCE_S = 60.0  # without a byte
 SECONDS = 90.0  # for a request and its answer, and besides what the slowest line needs for their bytes
 SLOWEST = 2048  # bytes a second: a line over a poor radio link
 LONGEST_WAIT_S = 24 * 3600
+INVITATIONS = BASE + "invitations/"
+LARGEST_INVITATION = 4 * 1024 * 1024
+INVITATION_S = 30.0
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 CODE = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40}){1,2}")
 PIN = re.compile(r"[0-9a-f]{64}")
@@ -65,6 +68,22 @@ class WrongCertificate(Unreachable):
         "Ask its administrator by telephone whether the certificate was changed; they send the new one as a change of "
         "their node. If not, somebody stands in the line."
     )
+
+
+class InvitationAddressUnusable(DomainError):
+    """What was typed is no secret address of an invitation."""
+
+    code = "exchange.invitation_address_unusable"
+    message = gettext_noop("%(address)s is no address of an invitation.")
+    hint = gettext_noop("Type it as the other administrator gave it: https://…/api/v1/exchange/invitations/ and 26 characters.")
+
+
+class InvitationNotThere(DomainError):
+    """Nothing, or nothing any more, is given at that address."""
+
+    code = "exchange.invitation_not_there"
+    message = gettext_noop("At %(name)s there is no invitation under this address, or no longer.")
+    hint = gettext_noop("Compare it letter by letter; else ask the other administrator for a new one, or for the file.")
 
 
 class PeerBusy(Unreachable):
@@ -136,6 +155,58 @@ def pin_of(host: str, port: int = 443) -> str:
         connection.close()
 
 
+def invitation_at(address: str) -> bytes:
+    """Return what is given at a secret address of an invitation (protocol, section 8), at most LARGEST_INVITATION bytes.
+
+    The certificate is not looked at, for no pin of that node is known yet: what comes is a signed invitation or nothing, and
+    nobody trusts it before the pair number was compared. Nothing of this node is told: no signature, no cookie. Only addresses
+    of this form are asked, so that nobody can have this node fetch something else.
+
+    Raises:
+        InvitationAddressUnusable, InvitationNotThere, Unreachable.
+    """
+    try:
+        scheme, host, port, path = check_address(address, name="")
+    except PeerAddressUnusable as error:
+        raise InvitationAddressUnusable(address=address[:200]) from error
+    if scheme != "https" or not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*" + re.escape(INVITATIONS) + r"[A-Za-z0-9]{26}", path):
+        raise InvitationAddressUnusable(address=address[:200])
+    if {".", ".."} & set(path.split("/")):
+        raise InvitationAddressUnusable(address=address[:200])
+    connection = HTTPSConnection(
+        host, port, timeout=CONNECT_S, ssl_context=_context(["0" * 64]), cert_reqs="CERT_NONE", assert_hostname=False
+    )
+
+    def cut() -> None:
+        if connection.sock is not None:
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(2)
+
+    name = f"{host}:{port}"
+    headers = {"Accept": "application/jose", "Accept-Encoding": "identity", "User-Agent": "hiepdong"}
+    with _Patience(cut, 0, seconds=INVITATION_S) as patience:
+        try:
+            connection.connect()
+            connection.request("GET", path, headers=headers, preload_content=False, decode_content=False)
+            answer = connection.getresponse()
+            if answer.status in {404, 410}:
+                raise InvitationNotThere(name=name)
+            if answer.status != 200:
+                raise Unreachable(name=name, why=f"HTTP {answer.status}")
+            found = bytearray()
+            while piece := answer.read1(64 * 1024):
+                found += piece
+                if len(found) > LARGEST_INVITATION:
+                    raise Unreachable(name=name, why=f"> {LARGEST_INVITATION} bytes")
+            if patience.out:
+                raise TimeoutError(f"> {INVITATION_S:.0f} s")
+            return bytes(found)
+        except (HTTPError, HTTPException, OSError, ValueError) as error:
+            raise Unreachable(name=name, why=f"> {INVITATION_S:.0f} s" if patience.out else _short(error)) from error
+        finally:
+            connection.close()
+
+
 def _certificate_of(connection: HTTPConnection) -> str:
     der = connection.sock.getpeercert(binary_form=True) if isinstance(connection.sock, ssl.SSLSocket) else None
     return hashlib.sha256(der or b"").hexdigest()
@@ -151,8 +222,8 @@ def _short(error: BaseException) -> str:
 class _Patience:
     """Cuts a connection when a request takes longer than its bytes need on the slowest line, however few drip in."""
 
-    def __init__(self, cut: Callable[[], None], size: int) -> None:
-        self._cut, self._until = cut, time.monotonic() + SECONDS + size / SLOWEST
+    def __init__(self, cut: Callable[[], None], size: int, *, seconds: float | None = None) -> None:
+        self._cut, self._until = cut, time.monotonic() + (SECONDS if seconds is None else seconds) + size / SLOWEST
         self._over = threading.Event()
         self.out = False
 

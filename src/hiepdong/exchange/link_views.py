@@ -22,7 +22,7 @@ from hiepdong.organisations import queries as organisations
 from hiepdong.shell.exports import csv_response
 from hiepdong.shell.pages import page_of, render_page
 
-from . import intake, link_queries, links
+from . import intake, invitation_address, link_queries, links
 from .domain.dispatch import ReasonMissing
 from .domain.link_health import Standing
 from .invitation_code import picture_of
@@ -257,11 +257,16 @@ def link_new(request: HttpRequest) -> HttpResponse:
     """Make an invitation of this node, or take one of another in."""
     seat, now = request.seat, timezone.now()  # type: ignore[attr-defined]
     node = link_queries.this_node_if_any(seat)
-    context: dict[str, Any] = {"node": node, "now": now}
+    context: dict[str, Any] = {"node": node, "now": now, "addresses": invitation_address.open_addresses(at=now)}
     if request.method != "POST" or node is None:
+        context["address"] = request.session.pop("invitation_address", "")
         return render_page(request, "exchange/link_new.html", "", context)
     if request.POST.get("do") == "accept":
         return _accept(request, context)
+    if request.POST.get("do") == "address":
+        # Kept for one look after the redirect: a reload makes no second address, and the database holds its digest only.
+        request.session["invitation_address"] = invitation_address.offer(actor=seat, at=now)
+        return HttpResponseRedirect(reverse("exchange:link_new"))
     document = links.make_invitation(actor=seat, at=now)
     if request.POST.get("do") == "file":
         response = HttpResponse(document, content_type="application/jose")
@@ -280,16 +285,31 @@ def link_new(request: HttpRequest) -> HttpResponse:
 def _accept(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     file = request.FILES.get("invitation")
     text = request.POST.get("text", "")
+    address = request.POST.get("address", "").strip()
     document = file.read(links.LARGEST_INVITATION + 1) if file is not None else text.encode("ascii", "replace")
-    if not document.strip():
-        context["accept_error"] = _("Choose the file of the other node, or paste its text.")
+    context["typed_address"] = address
+    if not document.strip() and not address:
+        context["accept_error"] = _("Choose the file of the other node, paste its text, or type its secret address.")
         return render_page(request, "exchange/link_new.html", "", context, status=422)
     try:
-        peer = links.accept_invitation(document=document, actor=request.seat, at=context["now"])  # type: ignore[attr-defined]
+        seat, now = request.seat, context["now"]  # type: ignore[attr-defined]
+        if document.strip():
+            peer = links.accept_invitation(document=document, actor=seat, at=now)
+        else:
+            peer = invitation_address.accept(address=address, actor=seat, at=now)
     except DomainError as error:
         context |= {"accept_error": f"{_(error.message) % error.facts} {_(error.hint)}", "typed": text}
         return render_page(request, "exchange/link_new.html", "", context, status=422)
     return HttpResponseRedirect(reverse("exchange:link_detail", args=[peer.pk]))
+
+
+@requires(Action.MANAGE_NODE)
+@require_POST
+def address_end(request: HttpRequest, pk: int) -> HttpResponse:
+    """End a secret address of an invitation."""
+    invitation_address.end(address_id=pk, actor=request.seat, at=timezone.now())  # type: ignore[attr-defined]
+    messages.success(request, _("Nothing is given at that address any more."))
+    return HttpResponseRedirect(reverse("exchange:link_new"))
 
 
 @requires(Action.MANAGE_NODE)

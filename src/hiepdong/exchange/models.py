@@ -331,6 +331,23 @@ class RelayedFile(models.Model):
         ]
 
 
+class InvitationAddress(models.Model):
+    """A secret address at which an invitation of this node can be fetched a few times; only the digest of its token is kept."""
+
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the token, hex
+    document = models.BinaryField()  # the invitation, as signed
+    made_at = models.DateTimeField()
+    expires_at = models.DateTimeField()  # with the invitation
+    fetches_left = models.PositiveSmallIntegerField()
+    fetched_at = models.DateTimeField(null=True, blank=True)  # the last time
+    ended_at = models.DateTimeField(null=True, blank=True)  # by a person
+
+    @property
+    def journal_name(self) -> str:
+        """The name that the journal copies: the beginning of the digest, which opens nothing."""
+        return self.digest[:12]
+
+
 class Bundle(models.Model):
     """A bundle that was written here or taken in here."""
 

@@ -17,6 +17,7 @@ urlpatterns = [
     path("cong-van/<uuid:dispatch_uuid>/bien-nhan/<int:pk>.jws", views.receipt_raw, name="receipt_raw"),
     path("duong-lien-ket/", link_views.link_list, name="link_list"),
     path("duong-lien-ket/moi/", link_views.link_new, name="link_new"),
+    path("duong-lien-ket/moi/dia-chi/<int:pk>/ket-thuc/", link_views.address_end, name="address_end"),
     path("duong-lien-ket/khoa/", link_views.key_list, name="key_list"),
     path("duong-lien-ket/khoa/<str:key>/thay/", link_views.key_rotate, name="key_rotate"),
     path("duong-lien-ket/<int:pk>/", link_views.link_detail, name="link_detail"),

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from hiepdong.exchange import http_line, intake, link_queries, links
+from hiepdong.exchange import http_line, intake, invitation_address, link_queries, links
 from hiepdong.exchange.domain.dispatch import ReasonMissing
 from hiepdong.exchange.domain.link_health import TROUBLE_MESSAGES, Standing
 from hiepdong.exchange.link_queries import LinkRow, all_links, explained, incidents_of, link_row, peer_by, told
@@ -37,7 +37,8 @@ class Command(PlainCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         words = (
-            "invite | accept | confirm | pin | list | show | pause | resume | end | held | release | dismiss | incidents | seen"
+            "invite | accept | confirm | addresses | pin | list | show | pause | resume | end | held | release | dismiss | "
+            "incidents | seen"
         )
         actions = parser.add_subparsers(dest="action", required=True, metavar=words)
         made = {}
@@ -51,8 +52,16 @@ class Command(PlainCommand):
         inviting.add_argument(
             "--certificate", action="append", default=[], type=Path, metavar="FILE", help="our certificate (PEM), to be pinned"
         )
+        inviting.add_argument(
+            "--address",
+            action="store_true",
+            help="print a secret address that gives it three times, instead of the text",
+        )
+        addresses = action("addresses", "list the secret addresses that still give an invitation, or end one")
+        addresses.add_argument("--end", type=int, metavar="ID", help="end this one")
         accepting = action("accept", "read the invitation of another node and show the number to compare")
-        accepting.add_argument("file", type=Path, metavar="FILE", help="the invitation")
+        accepting.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the invitation")
+        accepting.add_argument("--address", default="", metavar="URL", help="its secret address, instead of a file")
         confirming = action("confirm", "link with a node whose number was compared by telephone")
         confirming.add_argument("peer", metavar="PEER", help="number, name or beginning of the id of the node")
         confirming.add_argument("number", nargs="+", metavar="NUMBER", help="the number as the other administrator read it out")
@@ -96,6 +105,12 @@ class Command(PlainCommand):
     def _invite(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         now = timezone.now()
         tls = [digest_of_certificate(path) for path in options["certificate"]]
+        if options["address"]:
+            address = invitation_address.offer(tls=tuple(tls), actor=None, at=now)
+            return {"address": address, "kid": links.node_key(now).kid}, [
+                address,
+                _("It gives the invitation three times at most, within 30 days. Compare the number by telephone all the same."),
+            ]
         document = links.make_invitation(tls=tls, actor=None, at=now)
         kid = links.node_key(now).kid
         if options["out"] is None:
@@ -109,7 +124,12 @@ class Command(PlainCommand):
 
     def _accept(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         now = timezone.now()
-        peer = links.accept_invitation(document=bytes_of(options["file"]), actor=None, at=now)
+        if bool(options["address"]) == (options["file"] is not None):
+            raise CommandError(_("Name the file of the invitation, or its --address."), returncode=2)
+        if options["address"]:
+            peer = invitation_address.accept(address=options["address"], actor=None, at=now)
+        else:
+            peer = links.accept_invitation(document=bytes_of(options["file"]), actor=None, at=now)
         invitation = links.read_invitation(bytes(peer.invitation))
         number = links.number_with(invitation.kid, now)
         bodies = [str(o.get("key", "")) for o in invitation.directory["organisations"]]
@@ -124,6 +144,22 @@ class Command(PlainCommand):
             ),
             _("If it is the same: hiepdong link confirm %(peer)s NUMBER") % facts,
         ]
+
+    def _addresses(self, options: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+        now = timezone.now()
+        if options["end"] is not None:
+            invitation_address.end(address_id=options["end"], actor=None, at=now)
+        done, lines = [], []
+        for each in invitation_address.open_addresses(at=now):
+            left = {
+                "id": each.pk,
+                "made_at": _iso(each.made_at),
+                "expires_at": _iso(each.expires_at),
+                "left": each.fetches_left,
+            }
+            done.append(left)
+            lines.append(f"{each.pk}  {moment(each.made_at)} – {moment(each.expires_at)}  {each.fetches_left}")
+        return done, lines or [_("Nothing.")]
 
     def _confirm(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         peer = peer_by(options["peer"])
