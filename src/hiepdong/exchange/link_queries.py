@@ -23,7 +23,7 @@ from hiepdong.kernel.errors import DomainError, NotFound, gettext_noop
 from hiepdong.organisations.models import Organisation
 
 from . import links, signing
-from .domain.link_health import LinkFacts, LinkHealth, Standing, grouped, link_health
+from .domain.link_health import LinkFacts, LinkHealth, Standing, Wait, grouped, link_health, wait_on
 from .domain.links import WARN_DAYS, ArrivalState, expiry_warning
 from .domain.reasons import Reason, reason_of
 from .domain.sharing import Narrowing
@@ -687,7 +687,32 @@ def numbers_missing(sender_id: int, organisation_ids: Sequence[int]) -> list[int
     return sorted(missing)[:50]
 
 
-def nodes_of(organisation_ids: Iterable[int]) -> dict[int, str]:
-    """Return, for organisations that live at another node, its name: to mark them where one chooses recipients."""
-    rows = Residence.objects.filter(organisation__in=list(organisation_ids), peer__isnull=False)
-    return dict(rows.values_list("organisation", "peer__name"))
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """That a body lives at another node, or at none, and whether what is written to it now will wait."""
+
+    node: str  # name of its node; "" where none is known
+    wait: Wait
+    silent_hours: int
+
+
+def elsewhere(organisation_ids: Iterable[int], *, at: datetime) -> dict[int, Elsewhere]:
+    """Return, for those of the organisations that do not live here, where they do: to mark them while one writes to them.
+
+    Two queries, however many they are. On a node that stands alone all live here.
+    """
+    ids = set(organisation_ids)
+    if links.node_or_none() is None:
+        return {}
+    found = dict.fromkeys(ids, Elsewhere("", Wait.NOWHERE, 0))
+    rows = Residence.objects.filter(organisation__in=ids).select_related("peer__via")
+    for row in rows.defer("peer__invitation", "peer__via__invitation"):
+        if row.peer is None:
+            del found[row.organisation_id]
+            continue
+        spoken_to = row.peer.via or row.peer  # behind a relay, the line is the relay's
+        state = str(row.peer.state if row.peer.state != Peer.State.LINKED else spoken_to.state)
+        heard = spoken_to.heard_at or spoken_to.linked_at
+        wait, silent = wait_on(state, heard, at=at, quiet_hours=settings.HIEPDONG_QUIET_HOURS)
+        found[row.organisation_id] = Elsewhere(row.peer.name, wait, silent)
+    return found

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.http import content_disposition_header, url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
@@ -33,6 +34,7 @@ from . import link_queries, queries, services
 from .domain.classified import ClassifiedContent
 from .domain.dispatch import ReasonMissing
 from .forms import NoticeForm
+from .templatetags.links import elsewhere_mark
 
 
 def _next(request: HttpRequest, default: str) -> str:
@@ -281,16 +283,16 @@ def notice_new(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(f"{address}?{urlencode({'to': to})}" if to else address)
 
 
-def _recipients(seat: Any) -> list[tuple[str, str]]:
+def _recipients(seat: Any, at: datetime) -> list[tuple[str, str]]:
+    """Return whom a seat may write to, those it writes with first: the key, and the name with a mark of a home elsewhere."""
     bodies = organisations.members(on=timezone.localdate())
     own = queries.correspondents(seat)
     known = {o.pk: o for o in [*bodies, *own]}
     known.pop(seat.organisation_id, None)
     first = {o.pk for o in own}
     ordered = sorted(known.values(), key=lambda o: (o.pk not in first, o.name_sort))
-    nodes = link_queries.nodes_of(known)
-    marked = _("%(name)s · node %(node)s")
-    return [(o.key, marked % {"name": o.name, "node": nodes[o.pk]} if o.pk in nodes else o.name) for o in ordered]
+    ways = link_queries.elsewhere(known, at=at)
+    return [(o.key, format_html("{} {}", o.name, elsewhere_mark(ways[o.pk])) if o.pk in ways else o.name) for o in ordered]
 
 
 @requires(Action.DRAFT)
@@ -302,7 +304,7 @@ def draft_form(request: HttpRequest, draft_id: uuid.UUID) -> HttpResponse:
         return HttpResponseRedirect(reverse("exchange:dispatch_detail", args=[draft.sent_as.uuid]))
     if draft is not None and draft.content.get("kind") == "report":  # its own page asks for what the form asks for
         return HttpResponseRedirect(reverse("reporting:report_form", args=[draft_id]))
-    recipients = _recipients(seat)
+    recipients = _recipients(seat, now)
     if request.method != "POST":
         initial = _initial(draft) | ({"to": request.GET.getlist("to")} if draft is None else {})
         form = NoticeForm(initial=initial, recipients=recipients, now=now)

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET
 from hiepdong.accounts.access import requires, seat_required
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.duties import queries as duties
+from hiepdong.exchange import link_queries as links
 from hiepdong.exchange import services as exchange
 from hiepdong.exchange.domain.classified import ClassifiedContent
 from hiepdong.kernel.errors import DomainError
@@ -107,6 +108,7 @@ def _page(
     definition, content = found.form.definition, found.draft.content
     context = {
         "report": found,
+        "recipients": _recipients(found),
         "draft": found.draft,
         "duty": found.duty,
         "period_from": _day(found.content_form.get("period_from")),
@@ -127,6 +129,12 @@ def _page(
     return render_page(request, "reporting/report_form.html", "state" if status == 200 else "", context, status=status)
 
 
+def _recipients(found: Any) -> list[tuple[Any, str, Any]]:
+    """Return the recipients of a report with their role and, where their home is not here, the way to it."""
+    ways = links.elsewhere([o.pk for o, _role in found.recipients], at=timezone.now())
+    return [(o, role, ways.get(o.pk)) for o, role in found.recipients]
+
+
 @requires(Action.READ)
 @require_GET
 def report_preview(request: HttpRequest, draft_id: uuid.UUID) -> HttpResponse:
@@ -135,6 +143,7 @@ def report_preview(request: HttpRequest, draft_id: uuid.UUID) -> HttpResponse:
     form = found.content_form
     context = {
         "report": found,
+        "recipients": _recipients(found),
         "draft": found.draft,
         "content": found.draft.content,
         "period_from": _day(form.get("period_from")),

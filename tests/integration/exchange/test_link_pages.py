@@ -12,7 +12,7 @@ from django.utils import timezone
 from hiepdong.exchange import intake, link_queries, links, outbox, queries, services, signing
 from hiepdong.exchange.domain.link_health import Standing, Trouble
 from hiepdong.exchange.invitation_code import picture_of
-from hiepdong.exchange.models import Addressee, Arrival, Dispatch, LinkIncident, Parcel, Peer
+from hiepdong.exchange.models import Addressee, Arrival, Dispatch, LinkIncident, Parcel, Peer, Residence
 from hiepdong.journal.models import Entry
 from support.make import entered, notice, organisation, seat
 from support.strangers import Stranger, at_home
@@ -435,14 +435,6 @@ def test_a_receipt_is_given_as_the_bytes_that_were_signed(founded, now):
     assert entered(founded.signer).get(reverse("exchange:receipt_raw", args=[other.uuid, receipt.pk])).status_code == 404
 
 
-def test_recipients_that_live_elsewhere_are_marked_where_one_chooses_them(founded, peer):
-    client = entered(founded.signer)
-    address = client.get(reverse("exchange:notice_new")).headers["Location"]
-    shown = client.get(address).content.decode()
-    assert f"Huyện ủy Xa · {peer.name}" in shown
-    assert f"{founded.district.name} · " not in shown
-
-
 # --- who gets what ---------------------------------------------------------------------------------------------------------
 
 
@@ -525,3 +517,73 @@ def test_the_page_of_a_link_shows_what_the_other_side_says_it_misses(founded, pe
     assert "1, 7" in shown
     Addressee.objects.update(arrived_at=now)
     assert "1, 7" not in page(runs, "exchange:link_detail", peer.pk)
+
+
+# --- writing to a body that lives elsewhere --------------------------------------------------------------------------------
+
+
+def notice_form(seat, status=200):
+    return page(entered(seat), "exchange:draft_form", uuid.uuid4(), status=status)
+
+
+def beside(shown, name):
+    """What stands beside a name among the recipients."""
+    return shown.split(f'<span class="form-check-label">{name}')[1].split("</label>")[0]
+
+
+def test_a_node_that_stands_alone_marks_nobody(world):
+    assert "hd-elsewhere" not in notice_form(world.clerk)
+
+
+def test_the_form_marks_who_lives_at_another_node_and_nobody_else(founded, peer, now):
+    Peer.objects.update(heard_at=now)
+    shown = notice_form(founded.clerk)
+    assert peer.name in beside(shown, "Huyện ủy Xa")
+    assert "hd-late" not in beside(shown, "Huyện ủy Xa")
+    assert "hd-elsewhere" not in beside(shown, founded.district.name)
+    assert shown.count("hd-elsewhere") == 4  # two bodies, in two lists
+
+
+@pytest.mark.parametrize(
+    ("state", "silent_hours", "warned"),
+    [("linked", 0, None), ("linked", 49, "49"), ("paused", 0, "tạm dừng"), ("ended", 0, "chưa liên kết")],
+)
+def test_the_form_says_that_what_is_sent_will_wait(founded, peer, now, state, silent_hours, warned):
+    Peer.objects.update(state=state, heard_at=now - timedelta(hours=silent_hours))
+    found = beside(notice_form(founded.clerk), "Huyện ủy Xa")
+    assert ("hd-late" in found) is (warned is not None)
+    assert (warned or "") in found
+
+
+def test_a_body_without_a_home_is_warned_of_and_behind_a_relay_its_line_counts(founded, peer, now):
+    nowhere = organisation("t.chua-ai", "other", "Ban chưa ai quản")
+    Peer.objects.update(heard_at=now)
+    relay = Peer.objects.create(node_id=uuid.uuid4(), name="Trung gian", state="paused", invitation=b"", heard_at=now)
+    Peer.objects.filter(pk=peer.pk).update(via=relay)
+    shown = notice_form(founded.clerk)
+    assert "hd-elsewhere" not in beside(shown, nowhere.name)
+    assert "hd-late" in beside(shown, nowhere.name)
+    assert peer.name in beside(shown, "UBND xã Xa")
+    assert "hd-late" in beside(shown, "UBND xã Xa")
+
+
+def test_where_they_live_costs_two_queries_however_many_they_are(founded, peer, now):
+    bodies = [organisation(f"t.chua-{n}", "other", f"Ban {n}") for n in range(30)]
+    for many in (bodies[:1], [*bodies, *links.residents(peer.pk), founded.district]):
+        with CaptureQueriesContext(connection) as asked:
+            found = link_queries.elsewhere([o.pk for o in many], at=now)
+        assert len(asked) == 2
+        assert len(found) == len([o for o in many if o != founded.district])
+
+
+def test_the_report_form_and_its_preview_mark_them_too(founded, peer, now):
+    founded.duties()
+    Residence.objects.filter(organisation=founded.district).update(peer=peer)
+    Peer.objects.update(heard_at=now, state="paused")
+    writer = entered(founded.clerk)
+    form = writer.post(reverse("duties:duty_write", args=[founded.duty("2020-05").pk])).headers["Location"]
+    preview = reverse("reporting:report_preview", args=[form.rstrip("/").rsplit("/", 1)[1]])
+    for address in (form, preview):
+        shown = writer.get(address).content.decode().split(founded.district.name, 1)[1].split("</p>")[0]
+        assert f'<span class="hd-elsewhere">ở nút khác: {peer.name}</span>' in shown
+        assert "tạm dừng" in shown

@@ -110,6 +110,48 @@ class LinkHealth:
         return self.standing == Standing.STILL
 
 
+class Wait(StrEnum):
+    """Why what is written to a body at another node will not simply go."""
+
+    NONE = ""
+    PAUSED = "paused"
+    CLOSED = "closed"  # not linked: ended, or its number was not compared yet
+    QUIET = "quiet"
+    NOWHERE = "nowhere"  # no node is its home
+
+
+WAIT_MESSAGES = {
+    Wait.PAUSED: gettext_noop("the link is paused: what is sent will wait"),
+    Wait.CLOSED: gettext_noop("the nodes are not linked: what is sent will wait"),
+    Wait.QUIET: gettext_noop("nothing was heard from there for %(hours)s hours: what is sent may wait"),
+    Wait.NOWHERE: gettext_noop("no node is its home yet: what is sent will wait"),
+}
+
+
+def wait_on(state: str, heard_at: datetime | None, *, at: datetime, quiet_hours: int) -> tuple[Wait, int]:
+    """Return why something written now to a node would wait, and for how many whole hours nothing was heard from there.
+
+    Args:
+        state: of the link.
+        heard_at: the last word, or when it was linked; an aware instant, None where neither is known.
+        at: now, an aware instant.
+        quiet_hours: from how many hours without a word on a link is called quiet, at least 1.
+
+    >>> noon = datetime.fromisoformat("2020-03-20T05:00:00+00:00")
+    >>> wait_on("linked", noon - timedelta(hours=30), at=noon, quiet_hours=24)
+    (<Wait.QUIET: 'quiet'>, 30)
+    >>> wait_on("ended", None, at=noon, quiet_hours=24)
+    (<Wait.CLOSED: 'closed'>, 0)
+    """
+    silent = _hours(max(timedelta(0), at - heard_at)) if heard_at else 0
+    if state == "paused":
+        return Wait.PAUSED, silent
+    if state != "linked":
+        return Wait.CLOSED, silent
+    quiet = heard_at is not None and at - heard_at >= timedelta(hours=quiet_hours)
+    return (Wait.QUIET if quiet else Wait.NONE), silent
+
+
 def link_health(facts: LinkFacts, *, at: datetime, quiet_hours: int) -> LinkHealth:
     """Judge a link at a moment.
 

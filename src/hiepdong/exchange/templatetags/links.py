@@ -13,6 +13,7 @@ from hiepdong.exchange.domain.link_health import (
     STANDING_NAMES,
     TROUBLE_MESSAGES,
     TROUBLE_NAMES,
+    WAIT_MESSAGES,
     LinkHealth,
     Standing,
     Trouble,
@@ -49,6 +50,19 @@ TRUST_NAMES = {
     "waiting": gettext_noop("waits for a witness"),
     "beyond_grace": gettext_noop("unproven: no witness for too long"),
 }
+
+
+@register.simple_tag
+def elsewhere_mark(way: Any) -> SafeString | str:
+    """Return the small mark beside a body that does not live here, with a warning where what is sent will wait."""
+    if way is None:
+        return ""
+    node = format_html('<span class="hd-elsewhere">{}</span>', _("at another node: %(node)s") % {"node": way.node})
+    said = WAIT_MESSAGES.get(way.wait)
+    if said is None:
+        return node
+    why = format_html('<span class="hd-status hd-late hd-wrap">{}</span>', _(said) % {"hours": way.silent_hours})
+    return format_html("{} {}", node, why) if way.node else why
 
 
 def sentence(message: str, facts: dict[str, Any]) -> str:
