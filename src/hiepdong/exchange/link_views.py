@@ -264,7 +264,7 @@ def link_new(request: HttpRequest) -> HttpResponse:
     if request.POST.get("do") == "accept":
         return _accept(request, context)
     if request.POST.get("do") == "address":
-        # Kept for one look after the redirect: a reload makes no second address, and the database holds its digest only.
+        # Kept in the session for one look after the redirect, as a token is: a reload makes no second address.
         request.session["invitation_address"] = invitation_address.offer(actor=seat, at=now)
         return HttpResponseRedirect(reverse("exchange:link_new"))
     document = links.make_invitation(actor=seat, at=now)
