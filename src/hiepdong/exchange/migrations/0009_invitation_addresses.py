@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('exchange', '0006_lookups'),
+        ('exchange', '0008_relayed_files'),
     ]
 
     operations = [
