@@ -138,6 +138,74 @@ def limit(sender: Sender, items: list[Any], *, batch: int) -> float:
     return took
 
 
+ROWS = {  # of one dispatch with one recipient here, in the order they are written
+    "exchange_dispatch": "uuid in (select replace(subject, '-', '') from exchange_arrival where {new})",
+    "exchange_addressee": "dispatch_id in (select id from exchange_dispatch where {paper})",
+    "exchange_receipt": "addressee_id in (select id from exchange_addressee where {addressee})",
+    "exchange_arrival": "{new}",
+    "exchange_parcel": "receipt_id in (select id from exchange_receipt where {receipt})",
+    "journal_entry": "subject_kind = 'exchange.Dispatch'"
+    " and cast(subject_id as integer) in (select id from exchange_dispatch where {paper})",
+}
+
+
+def schema_limit(sender: Sender, items: list[Any], folder: Path) -> float | None:
+    """Seconds of what these papers must leave behind on SQLite, with nothing of ours but the tables: None elsewhere.
+
+    The very rows that `ours` wrote for the items go once more into an empty copy of the same tables with the same indexes and
+    word index, by statements that are prepared, each paper in a durable commit of its own, with the mark of the peer; with
+    a verification, a SHA-256 and a signature.
+    """
+    import sqlite3
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from django.db import connection
+
+    if connection.vendor != "sqlite":
+        return None
+    connection.ensure_connection()
+    full = connection.connection
+    new = f"position between {items[0].position} and {items[-1].position}"
+    where = {"new": new}
+    for name, table in (("paper", "exchange_dispatch"), ("addressee", "exchange_addressee"), ("receipt", "exchange_receipt")):
+        where[name] = ROWS[table].format(**where)
+    written = {t: full.execute(f"select * from {t} where {w.format(**where)} order by id").fetchall() for t, w in ROWS.items()}
+    short = {t: len(rows) for t, rows in written.items() if len(rows) != len(items)}
+    if short:
+        raise SystemExit(f"bench: the rows of the papers were not found: {short}")
+    words = [r[0] for r in full.execute("select words from exchange_search order by rowid desc limit ?", (len(items),))]
+    place = folder / "schema.sqlite3"
+    place.unlink(missing_ok=True)
+    db = sqlite3.connect(place, isolation_level=None)
+    for pragma in ("journal_mode", "synchronous"):
+        db.execute(f"pragma {pragma} = {full.execute(f'pragma {pragma}').fetchone()[0]}")
+    named = ", ".join(f"'{t}'" for t in (*ROWS, "exchange_search", "exchange_peer"))
+    for (made,) in full.execute(
+        f"select sql from sqlite_master where sql not null and tbl_name in ({named}) and type != 'trigger'"
+    ):
+        db.execute(made)
+    peer = full.execute("select * from exchange_peer").fetchone()
+    db.execute(f"insert into exchange_peer values ({', '.join('?' * len(peer))})", peer)
+    private = Ed25519PrivateKey.generate()
+    public = private.public_key()
+    papers = [(i.document, private.sign(i.document)) for i in items]
+    put = {t: f"insert into {t} values ({', '.join('?' * len(rows[0]))})" for t, rows in written.items()}
+    begin = time.perf_counter()
+    for n, (document, signature) in enumerate(papers):
+        public.verify(signature, document)
+        hashlib.sha256(document).hexdigest()
+        private.sign(document[:400])
+        db.execute("begin immediate")
+        for table, statement in put.items():
+            db.execute(statement, written[table][n])
+        db.execute("insert into exchange_search(rowid, words) values (?, ?)", (n + 1, words[n]))
+        db.execute("update exchange_peer set held_through = ?, sent_through = ? where id = ?", (n, n, peer[0]))
+        db.execute("commit")
+    took = time.perf_counter() - begin
+    db.close()
+    return took
+
+
 def ours(peer: int, items: list[Any], *, batch: int) -> list[float]:
     """Seconds of each transaction of taking the items in, `batch` at a time."""
     from hiepdong.exchange import intake
@@ -200,12 +268,14 @@ def one_node(asked: argparse.Namespace) -> None:
             together = limit(sender, items, batch=batch) / count
             times = ours(peer.pk, items, batch=batch)
             mine = sum(times) / count
+            schema = schema_limit(sender, items, asked.data) if batch == 1 else None
             row[name] = {
                 "limit_us": bare * 1e6,
                 "limit_same_batch_us": together * 1e6,
                 "ours_us": mine * 1e6,
                 "share_of_limit": bare / mine,
                 "share_of_limit_same_batch": together / mine,
+                **({"limit_schema_us": schema / count * 1e6, "share_of_schema": schema / count / mine} if schema else {}),
                 "median_transaction_ms": statistics.median(times) * 1e3,
             }
         result["at"].append(row)
