@@ -609,6 +609,27 @@ def test_what_a_peer_withholds_is_seen_on_the_link_and_taken_when_it_comes(node,
     assert peer.incidents(node) == []
 
 
+def test_who_names_the_digest_of_a_file_of_others_is_not_given_it(node, peer):
+    from hiepdong.documents.services import keep_file
+    from hiepdong.exchange import answering
+    from hiepdong.exchange.models import Attachment
+    from hiepdong.kernel.errors import NotFound
+
+    with node:
+        foreign = keep_file(data=b"cua nguoi khac", name="riêng.txt", media_type="text/plain", at=node.clock())
+        own = keep_file(data=b"cua ho", name="chung.txt", media_type="text/plain", at=node.clock())
+    attached = [{"name": f.name, "digest": f.digest, "size": f.size, "media_type": f.media_type} for f in (foreign, own)]
+    peer.give(node, peer.item(peer.dispatch(A, [HERE], changes={"attachments": attached})))
+    node.send(HERE, [ALSO], "Riêng")
+    with node:
+        pk, ours = peer.at(node).pk, Dispatch.objects.get(subject="Riêng")
+        Attachment.objects.create(dispatch=ours, file=foreign, name="riêng.txt")
+        assert Attachment.objects.filter(file=foreign).count() == 2
+        assert answering.file_for(peer_id=pk, digest=own.digest) == own
+        with pytest.raises(NotFound):
+            answering.file_for(peer_id=pk, digest=foreign.digest)
+
+
 def test_files_that_no_paper_names_and_foreign_wishes_get_nothing(node, peer):
     from hiepdong.exchange import answering
     from hiepdong.kernel.errors import NotFound

@@ -128,14 +128,20 @@ def echo(*, peer_id: int, after: int, limit: int) -> dict[str, Any]:
 def file_for(*, peer_id: int, digest: str) -> files.AnyFile:
     """Return a file that a paper on its way to this peer, or one of its own papers, names, if its bytes are here.
 
+    To name a digest proves nothing: a file that only its own papers name there came from it, and it may have lost it; one
+    that a paper names which it was never given is another's, and is given to nobody for the asking.
+
     `files.place_of` says where they are.
 
     Raises:
         NotFound: no such file, or none of its papers goes to this peer: the two look alike.
     """
     peer = open_peer(peer_id)
-    route = Q(dispatch__parcels__peer=peer) | Q(dispatch__sender__residence__peer=peer)
-    found = Attachment.objects.filter(route, file__digest=digest).select_related("file").first()
+    named = Attachment.objects.filter(file__digest=digest).select_related("file")
+    found = named.filter(dispatch__parcels__peer=peer).first()
+    if found is None:
+        theirs = Q(dispatch__sender__residence__peer=peer)
+        found = named.filter(theirs).first() if not named.exclude(theirs).exists() else None
     if found is not None and files.is_here(found.file):
         return found.file
     passing = files.relayed_to(peer).filter(digest=digest, kept=True).first()
