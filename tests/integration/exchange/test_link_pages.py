@@ -546,7 +546,7 @@ def test_the_form_marks_who_lives_at_another_node_and_nobody_else(founded, peer,
 
 @pytest.mark.parametrize(
     ("state", "silent_hours", "warned"),
-    [("linked", 0, None), ("linked", 49, "49"), ("paused", 0, "tạm dừng"), ("ended", 0, "chưa liên kết")],
+    [("linked", 0, None), ("linked", 49, "2 ngày"), ("paused", 0, "tạm dừng"), ("ended", 0, "chưa liên kết")],
 )
 def test_the_form_says_that_what_is_sent_will_wait(founded, peer, now, state, silent_hours, warned):
     Peer.objects.update(state=state, heard_at=now - timedelta(hours=silent_hours))

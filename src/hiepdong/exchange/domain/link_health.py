@@ -62,12 +62,12 @@ TROUBLE_NAMES = {
 }
 TROUBLE_MESSAGES = {
     Trouble.INCIDENT: gettext_noop("%(incidents)s incidents that nobody has looked at: something came that must not happen."),
-    Trouble.QUIET: gettext_noop("Nothing was heard from this node for %(silent_hours)s hours."),
+    Trouble.QUIET: gettext_noop("Nothing was heard from this node for %(silent)s."),
     Trouble.NEVER_HEARD: gettext_noop("This node was never heard since the link was made."),
     Trouble.GROWING: gettext_noop(
-        "%(out)s items wait to go out, the oldest for %(oldest_hours)s hours; %(grown)s of them came since the last contact."
+        "%(out)s items wait to go out, the oldest for %(oldest)s; %(grown)s of them came since the last contact."
     ),
-    Trouble.BEHIND: gettext_noop("%(out)s items wait to go out, the oldest for %(oldest_hours)s hours."),
+    Trouble.BEHIND: gettext_noop("%(out)s items wait to go out, the oldest for %(oldest)s."),
     Trouble.MISSING: gettext_noop("The other node has sent %(coming)s items that are not here yet."),
     Trouble.HELD: gettext_noop("%(held)s items are here and wait for something that is not here yet."),
     Trouble.KEY_EXPIRED: gettext_noop("A key has expired: what is signed with it from now on is refused."),
@@ -123,7 +123,7 @@ class Wait(StrEnum):
 WAIT_MESSAGES = {
     Wait.PAUSED: gettext_noop("the link is paused: what is sent will wait"),
     Wait.CLOSED: gettext_noop("the nodes are not linked: what is sent will wait"),
-    Wait.QUIET: gettext_noop("nothing was heard from there for %(hours)s hours: what is sent may wait"),
+    Wait.QUIET: gettext_noop("nothing was heard from there for %(silent)s: what is sent may wait"),
     Wait.NOWHERE: gettext_noop("no node is its home yet: what is sent will wait"),
 }
 

@@ -21,7 +21,7 @@ from hiepdong.exchange.domain.link_health import (
 )
 from hiepdong.exchange.domain.reasons import reason_of
 from hiepdong.exchange.domain.why import WAYS, Step
-from hiepdong.shell.templatetags.hiepdong import moment, receipt_name
+from hiepdong.shell.templatetags.hiepdong import moment, number, receipt_name
 
 register = template.Library()
 
@@ -61,7 +61,7 @@ def elsewhere_mark(way: Any) -> SafeString | str:
     said = WAIT_MESSAGES.get(way.wait)
     if said is None:
         return node
-    why = format_html('<span class="hd-status hd-late hd-wrap">{}</span>', _(said) % {"hours": way.silent_hours})
+    why = format_html('<span class="hd-status hd-late hd-wrap">{}</span>', _(said) % {"silent": span(way.silent_hours)})
     return format_html("{} {}", node, why) if way.node else why
 
 
@@ -125,7 +125,16 @@ def way_name(way: str) -> str:
 @register.filter
 def trouble_text(trouble: Trouble, health: LinkHealth) -> str:
     """Return what a trouble of a link is, with its numbers."""
-    return _(TROUBLE_MESSAGES[trouble]) % health.facts
+    facts: dict[str, Any] = {name: number(value) for name, value in health.facts.items()}
+    facts |= {"silent": span(health.facts["silent_hours"]), "oldest": span(health.facts["oldest_hours"])}
+    return _(TROUBLE_MESSAGES[trouble]) % facts
+
+
+def span(hours: int) -> str:
+    """Return a span of whole hours as people say it: in days from the third on."""
+    if hours < 48:
+        return ngettext("%(n)s hour", "%(n)s hours", hours) % {"n": hours}
+    return ngettext("%(n)s day", "%(n)s days", hours // 24) % {"n": number(hours // 24)}
 
 
 def standing_word(health: LinkHealth) -> str:

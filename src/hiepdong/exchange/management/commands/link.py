@@ -14,9 +14,9 @@ from django.utils.translation import override
 
 from hiepdong.exchange import http_line, intake, invitation_address, link_queries, links
 from hiepdong.exchange.domain.dispatch import ReasonMissing
-from hiepdong.exchange.domain.link_health import TROUBLE_MESSAGES, Standing
+from hiepdong.exchange.domain.link_health import Standing
 from hiepdong.exchange.link_queries import LinkRow, all_links, explained, incidents_of, link_row, peer_by, told
-from hiepdong.exchange.templatetags.links import item_name, meaning, standing_word, state_name
+from hiepdong.exchange.templatetags.links import item_name, meaning, standing_word, state_name, trouble_text
 from hiepdong.shell.commands import PlainCommand, bytes_of
 from hiepdong.shell.templatetags.hiepdong import moment
 
@@ -231,7 +231,7 @@ class Command(PlainCommand):
         row = link_row(peer_by(options["peer"]).pk, at=now)
         peer, facts = row.peer, row.health.facts
         lines = [f"{peer.name}  ({peer.node_id}): {state_name(peer.state)}, {standing_word(row.health)}"]
-        lines += [f"  ! {_(TROUBLE_MESSAGES[t]) % facts}" for t in row.health.troubles]
+        lines += [f"  ! {trouble_text(t, row.health)}" for t in row.health.troubles]
         never = _("never")
         heard, reached = moment(peer.heard_at) or never, moment(peer.reached_at) or never
         lines.append(_("heard: %(heard)s; answered: %(reached)s") % {"heard": heard, "reached": reached})
