@@ -255,3 +255,17 @@ def test_a_torn_tail_of_the_log_loses_only_what_was_not_answered(tmp_path, harm)
     with node:
         assert Dispatch.objects.count() == 2
     node.close()
+
+
+def test_a_commit_of_a_node_is_on_the_disk_before_it_is_answered(tmp_path):
+    """No test can cut the power: this is what SQLite promises, asked of a connection as a node opens it."""
+    node = Node("bien-phong", tmp_path, vendor="sqlite", durable=True)
+    with node:
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA synchronous")
+            assert cursor.fetchone() == (2,), "FULL: each commit is brought to the disk"
+            cursor.execute("PRAGMA journal_mode")
+            assert cursor.fetchone() == ("wal",)
+    node.close()

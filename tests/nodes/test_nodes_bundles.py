@@ -6,11 +6,15 @@ import shutil
 
 import pytest
 from django.core.management import call_command
+from django.db.models import Count
 
 from hiepdong.exchange import bundles, link_queries, services
+from hiepdong.exchange.bundle_refusals import BundleRefused
 from hiepdong.exchange.models import Arrival, Bundle, Dispatch, LinkIncident, Peer, Receipt
 from hiepdong.web.services import react
+from support.bags import item
 from support.nodes import Node, two_nodes
+from support.peer import SimulatedNode
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -120,6 +124,56 @@ def test_an_import_that_was_interrupted_after_it_was_stored_goes_on_by_itself(tm
         assert bundles.finish_interrupted(at=local.clock()) == 3
         assert Dispatch.objects.count() == 3
         assert Bundle.objects.get().finished_at is not None
+
+
+class _Cut(BaseException):
+    """The power fails: nothing catches it."""
+
+
+def large_bundle(node, folder, *, damaged=False):
+    """Return a bundle of 30,000 items, as nobody ever typed them, and the peer that made it."""
+    peer = SimulatedNode("xa", ("l.huyen-uy", "party_district", "Huyện ủy Kỳ Sơn")).link(node)
+    path = peer.bundle(node, folder / "lon.zip", *(item(n, kind="telegram") for n in range(1, 30_001)))
+    if damaged:
+        found = bytearray(path.read_bytes())
+        last = found.rindex(b"data/items/00030.jsonl", 0, found.rindex(b"PK\x03\x04"))
+        found[last + 2000] ^= 1
+        path.write_bytes(found)
+    return path, peer
+
+
+def test_a_bundle_of_30000_items_is_stored_whole_or_not_at_all(tmp_path):
+    node = Node("bien-phong", tmp_path).found(("t.don", "border_station", "Đồn"))
+    path, _ = large_bundle(node, tmp_path)
+
+    def cut(where, least):
+        def told(what, done, _of):
+            if what == where and done >= least:
+                raise _Cut
+
+        with node, pytest.raises(_Cut):
+            bundles.take(path=path, actor=None, at=node.clock(), progress=told)
+
+    cut("store", 29_500)
+    with node:
+        assert not Arrival.objects.exists()
+        assert not Bundle.objects.exists()
+    cut("apply", 1000)
+    with node:
+        states = Arrival.objects.values_list("state").annotate(n=Count("pk")).order_by("state")
+        assert list(states) == [("held", 1000), ("staged", 29_000)]
+        assert (Bundle.objects.get().items, Peer.objects.get().held_through) == (30_000, 30_000)
+
+
+def test_a_bundle_of_30000_items_with_one_damaged_byte_near_its_end_is_refused_whole(tmp_path):
+    node = Node("bien-phong", tmp_path).found(("t.don", "border_station", "Đồn"))
+    path, peer = large_bundle(node, tmp_path, damaged=True)
+    with node, pytest.raises(BundleRefused):
+        bundles.take(path=path, actor=None, at=node.clock())
+    with node:
+        assert not Arrival.objects.exists()
+        assert not Bundle.objects.exists()
+    assert peer.incidents(node) == []
 
 
 def test_a_bundle_for_another_node_or_of_a_stranger_is_refused_and_nothing_of_it_is_taken(tmp_path):

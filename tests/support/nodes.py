@@ -187,7 +187,7 @@ def _close(opened: dict[int, Any]) -> None:
 
 def _settings_for(vendor: str, name: str, *, durable: bool = True) -> dict[str, Any]:
     """Return database settings as a real node has them, for another database."""
-    if vendor == connection.vendor:
+    if vendor == connection.vendor and not (vendor == "sqlite" and durable):  # those of the tests forget durability
         found = connections.settings["default"] | {"NAME": name}
     else:
         from hiepdong.config import settings as real

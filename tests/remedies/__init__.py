@@ -1,0 +1,1 @@
+"""What is done about each fault, and whether a test would notice if it were not done: see remedies.toml and check.py."""
