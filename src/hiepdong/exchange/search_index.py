@@ -26,11 +26,15 @@ def party_token(organisation_id: int) -> str:
 
 
 _WORD = re.compile(r"[^\W_]+")
+_BETWEEN = bytes(code if chr(code).isalnum() else 32 for code in range(128)).ljust(256, b" ")
 
 
 def words_of(text: str) -> list[str]:
     """Return the folded words of a text: letters and digits only."""
-    return _WORD.findall(fold(text))
+    folded = fold(text)
+    if folded.isascii():  # as Vietnamese is without its marks: the same words in a quarter of the time
+        return folded.encode("ascii").translate(_BETWEEN).decode("ascii").split()
+    return _WORD.findall(folded)
 
 
 def add(rows: Iterable[tuple[int, str, Iterable[int]]]) -> None:

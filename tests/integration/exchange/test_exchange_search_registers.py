@@ -86,6 +86,8 @@ def test_pages_of_a_search_continue_without_repeating_or_leaving_out(world):
 
 def test_a_party_token_is_never_a_word_of_a_text():
     assert search_index.words_of("o12o Đồn o12o.") == ["o12o", "don", "o12o"]
+    for text in ("Số 05-BC/ĐU, ngày 20/03; a_b", "đồn №5 — 東京 x", "", "\x00\x1f~ ²"):  # ASCII or not: the same words
+        assert search_index.words_of(text) == search_index._WORD.findall(search_index.fold(text))
     assert search_index.party_token(12) == "o12o"
 
 
