@@ -158,7 +158,8 @@ def test_two_administrators_link_their_nodes_and_the_page_of_a_paper_says_why_it
 
     writes = sign_in(opened, guard, "nguoi-ky")
     writes.goto(f"/ban-thao/moi/?to={local.body['key']}")
-    expect(writes.get_by_text(f"{local.body['name']} · {local.name}").first).to_be_attached()
+    chosen = writes.get_by_label(f"{local.body['name']} ở nút khác: {local.name}").first
+    expect(chosen).to_be_checked()
     writes.fill("[name=subject]", "Thông báo lịch tuần tra chung")
     writes.fill("[name=text]", "Tuần tra chung mốc 417.")
     writes.click("button[value=send]")
