@@ -103,11 +103,10 @@ class Prepared[Row]:
         **kinds: models.Field[Any, Any] | list[models.Field[Any, Any]],
     ) -> None:
         self._build, self._kinds = build, kinds
-        self._statements: dict[tuple[object, ...], _Statement] = {}
 
     def __call__(self, **values: Any) -> list[Row]:
         connection = connections[DEFAULT_DB_ALIAS]
-        shape: list[object] = [connection.vendor]
+        shape: list[object] = [self]
         for name, kind in self._kinds.items():
             if not isinstance(kind, list):
                 continue
@@ -117,10 +116,12 @@ class Prepared[Row]:
             if len(listed) > LONGEST:
                 return list(self._build(**values))
             shape.append(len(listed))
+        # A statement knows the connection for which it was written, so it lives as long: no thread holds another's open.
+        kept: dict[tuple[object, ...], _Statement] = connection.__dict__.setdefault("hiepdong_prepared", {})
         key = tuple(shape)
-        statement = self._statements.get(key)
+        statement = kept.get(key)
         if statement is None:
-            statement = self._statements[key] = _Statement(self._build(**self._slots(values)))
+            statement = kept[key] = _Statement(self._build(**self._slots(values)))
         return cast("list[Row]", statement.rows(values, connection))
 
     def one(self, **values: Any) -> Row | None:

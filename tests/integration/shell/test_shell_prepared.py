@@ -1,8 +1,10 @@
 """A prepared read finds what the query itself finds, on both databases, whatever the values and however many."""
 
 import uuid
+from threading import Thread
 
 import pytest
+from django.db import connections
 from django.db.models import BigIntegerField, CharField, Count, DateTimeField, Exists, OuterRef, UUIDField
 
 from hiepdong.exchange.models import Addressee, Dispatch, Receipt
@@ -73,3 +75,15 @@ def test_a_long_list_is_asked_in_the_usual_way_and_an_empty_one_not_at_all(store
 def test_what_a_value_says_is_never_read_as_sql(stored):
     prepared = Prepared(lambda keys: Organisation.objects.filter(key__in=keys), keys=[CharField()])
     assert prepared(keys=["x' or '1'='1", "%s", "?"]) == []
+
+
+def test_a_thread_keeps_its_own_statements(stored):
+    prepared = Prepared(papers, uuids=[UUIDField()])
+    prepared(uuids=[stored[0].uuid])
+    mine = connections["default"].__dict__["hiepdong_prepared"]
+    found = []
+    thread = Thread(target=lambda: found.append(connections["default"].__dict__.get("hiepdong_prepared", {})))
+    thread.start()
+    thread.join()
+    assert (prepared, 1) in mine
+    assert found == [{}]
