@@ -287,14 +287,7 @@ def test_a_peer_that_lies_in_its_echo_holds_up_nobody_and_plants_nothing(tmp_pat
     node.send(STATION, [DISTRICT], "Một")
     with node:
         links.mark_restored(at=node.clock())
-    receipt = peer.receipt(peer.dispatch(DISTRICT, [STATION]), STATION, key=peer.keys[DISTRICT])
-    forged = [
-        peer.item(peer.dispatch(DISTRICT, [STATION]), position=2),
-        peer.item(peer.sign(peer.content(STATION, [DISTRICT]), "hiepdong.dispatch+json", peer.keys[DISTRICT]), position=3),
-        peer.item(receipt, kind="receipt", position=4),
-        peer.item(peer.new_key(STATION, by=peer.key, replaces="")[1], kind="key", position=5),
-        peer.item(peer.checkpoint(1, "x", 1), kind="checkpoint", position=6),
-    ]
+    forged = peer.forged_echo(DISTRICT, STATION)
     line = peer.line(
         hello=peer.greeting(held_through=9),
         echo=lambda after: {"items": [i for i in forged if i["position"] > after], "held_through": 9},

@@ -370,14 +370,7 @@ def test_a_peer_that_lies_on_a_stick_plants_nothing_and_ends_nothing(tmp_path):
     with node:
         links.mark_restored(at=node.clock())
         own = peer.item(bytes(Dispatch.objects.get().signed), position=1)
-    receipt = peer.receipt(peer.dispatch(DISTRICT, [STATION]), STATION, key=peer.keys[DISTRICT])
-    forged = [
-        peer.item(peer.dispatch(DISTRICT, [STATION]), position=2),
-        peer.item(peer.sign(peer.content(STATION, [DISTRICT]), "hiepdong.dispatch+json", peer.keys[DISTRICT]), position=3),
-        peer.item(receipt, kind="receipt", position=4),
-        peer.item(peer.new_key(STATION, by=peer.key, replaces="")[1], kind="key", position=5),
-        peer.item(peer.checkpoint(1, "x", 1), kind="checkpoint", position=6),
-    ]
+    forged = peer.forged_echo(DISTRICT, STATION)
 
     def taken(*echo, **more):
         path = peer.bundle(node, tmp_path / "la.zip", echo=echo, **more)

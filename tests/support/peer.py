@@ -174,6 +174,17 @@ class SimulatedNode:
             self.chains[sender, r["organisation"]] = (r["sequence"], digest(document))
         return document
 
+    def forged_echo(self, own: str, theirs: str) -> list[dict[str, Any]]:
+        """Return items in positions 2 to 6 that no body at the other node (`theirs`) has signed, one of each kind."""
+        receipt = self.receipt(self.dispatch(own, [theirs]), theirs, key=self.keys[own])
+        return [
+            self.item(self.dispatch(own, [theirs]), position=2),
+            self.item(self.sign(self.content(theirs, [own]), signing.DISPATCH_TYPE, self.keys[own]), position=3),
+            self.item(receipt, kind="receipt", position=4),
+            self.item(self.new_key(theirs, by=self.key, replaces="")[1], kind="key", position=5),
+            self.item(self.checkpoint(1, "x", 1), kind="checkpoint", position=6),
+        ]
+
     def receipt(self, document: bytes, organisation: str, code: str = "arrived", *, key: Any = None, **changes: Any) -> bytes:
         payload = {
             "format": "hiepdong.receipt/1",

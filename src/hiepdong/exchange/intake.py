@@ -678,20 +678,20 @@ class _Intake:
             if isinstance(recipients, list):
                 names |= {str(r.get("organisation", "")) for r in recipients[:MOST_RECIPIENTS] if isinstance(r, Mapping)}
             uuids |= {str(claims[k]) for k in ("id", "replaces", "withdraws", "dispatch") if isinstance(claims.get(k), str)}
-        self._read(kids - self.kids, set())
-        self._read(set(), names - self.names - self.bodies.keys())
+        self._read_keys(kids - self.kids)
+        self._read_bodies(names - self.names - self.bodies.keys())
         good = {u for u in uuids if _is_uuid(u)}
         self.here = {str(d.uuid): d for d in _PAPERS(uuids=good)}
 
-    def _read(self, kids: set[str], names: set[str]) -> None:
+    def _read_keys(self, kids: set[str]) -> None:
         self.kids |= kids
+        found = _KEYS(kids=kids)
+        self.keys |= {k.kid: k for k in found}
+        self._know(k.organisation for k in found)
+
+    def _read_bodies(self, names: set[str]) -> None:
         self.names |= names
-        if kids:
-            found = _KEYS(kids=kids)
-            self.keys |= {k.kid: k for k in found}
-            self._know(k.organisation for k in found)
-        if names:
-            self._know(_BODIES(keys=names))
+        self._know(_BODIES(keys=names))
 
     def _know(self, bodies: Iterable[Organisation]) -> None:
         for body in bodies:
@@ -1063,7 +1063,8 @@ class _Intake:
     def _learned(self, words: Iterable[str]) -> None:
         """Read again what was asked for before it became known, and let what waited for it be judged again."""
         self.released |= set(words)
-        self._read(self.kids, self.names)
+        self._read_keys(self.kids)
+        self._read_bodies(self.names)
 
     # --- receipts ----------------------------------------------------------------------------------------------------------
 

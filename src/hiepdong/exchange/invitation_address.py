@@ -9,7 +9,7 @@ import secrets
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from hiepdong.accounts.domain.permissions import Action
 from hiepdong.accounts.models import Seat
@@ -65,9 +65,8 @@ def fetch(*, token: str, at: datetime) -> bytes:
         NotFound: never there, expired, ended or fetched often enough: all the same.
     """
     asked = InvitationAddress.objects.filter(digest=_digest_of(token))
-    good = asked.filter(expires_at__gte=at, ended_at__isnull=True, fetches_left__gt=0)
     # One statement looks and counts: two that ask at once do not both get the last one.
-    if not good.update(fetches_left=F("fetches_left") - 1, fetched_at=at):
+    if not asked.filter(_gives(at)).update(fetches_left=F("fetches_left") - 1, fetched_at=at):
         raise NotFound
     found = asked.get()
     record("exchange.invitation_address.fetched", subject=found, actor=None, at=at, name=found.journal_name)
@@ -93,8 +92,12 @@ def end(*, address_id: int, actor: Seat | None, at: datetime) -> None:
 
 def open_addresses(*, at: datetime) -> QuerySet[InvitationAddress]:
     """Return the addresses at which an invitation can still be fetched, the newest first; the caller has looked who asks."""
-    good = InvitationAddress.objects.filter(expires_at__gte=at, ended_at__isnull=True, fetches_left__gt=0)
-    return good.defer("document").order_by("-id")
+    return InvitationAddress.objects.filter(_gives(at)).defer("document").order_by("-id")
+
+
+def _gives(at: datetime) -> Q:
+    """Return the condition that an address still gives its invitation."""
+    return Q(expires_at__gte=at, ended_at__isnull=True, fetches_left__gt=0)
 
 
 def accept(*, address: str, actor: Seat | None, at: datetime) -> Peer:

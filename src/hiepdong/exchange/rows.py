@@ -19,9 +19,8 @@ from .models import Addressee, Attachment, Dispatch, SigningKey
 
 EARLIEST, LATEST = datetime(1945, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)  # what can be stored and shown
 LONGEST_INDEXED = 200_000  # characters of a paper in the word index; PostgreSQL takes a megabyte of words
-EMPTY = hashlib.sha256().hexdigest()  # of a file without a byte: nobody needs to bring it
+EMPTY = hashlib.sha256(b"").hexdigest()  # of a file without a byte: nobody needs to bring it
 OUT, SERVICE = "out", "service"  # registers: papers that people write; what nodes tell each other
-EMPTY = hashlib.sha256(b"").hexdigest()
 _HEX = set("0123456789abcdef")
 
 
@@ -183,7 +182,7 @@ def attach(dispatches: Sequence[Dispatch], contents: Sequence[Content], *, at: d
     if EMPTY in named:  # there is no piece of it to wait for
         keep_file(data=b"", name=nfc(str(named[EMPTY]["name"])), media_type=str(named[EMPTY]["media_type"]), at=at)
     known = {f.digest: f for f in File.objects.filter(digest__in=named)}
-    fresh = [
+    unknown = [
         File(
             digest=digest,
             size=int(a["size"]),
@@ -195,10 +194,8 @@ def attach(dispatches: Sequence[Dispatch], contents: Sequence[Content], *, at: d
         for digest, a in named.items()
         if digest not in known
     ]
-    File.objects.bulk_create(fresh, ignore_conflicts=True)
-    if EMPTY in named:
-        keep_file(data=b"", name=nfc(str(named[EMPTY]["name"])), media_type=str(named[EMPTY]["media_type"]), at=at)
-    known |= {f.digest: f for f in File.objects.filter(digest__in=[f.digest for f in fresh])}
+    File.objects.bulk_create(unknown, ignore_conflicts=True)
+    known |= {f.digest: f for f in File.objects.filter(digest__in=[f.digest for f in unknown])}
     Attachment.objects.bulk_create(
         Attachment(dispatch=d, file=known[str(a["digest"])], name=nfc(str(a["name"]))[:200])
         for d, c in zip(dispatches, contents, strict=True)

@@ -170,7 +170,17 @@ class Opened:
         Raises:
             BadSignature.
         """
-        return _verified(self, public_jwk, kid, typ)
+        if self.header["kid"] != kid or self.header["typ"] != typ:
+            raise BadSignature(what="kid, typ")
+        if len(self.covered) + 1 + (len(self.signature) * 4 + 2) // 3 > LARGEST_DOCUMENT:
+            raise BadSignature(what="size")
+        # The header is as `header_of` allows, and nothing else: what is left of RFC 7515 is the signature over the first two
+        # parts. The library would read and copy all of it once more, for twice the time of the signature itself.
+        try:
+            _public(kid, public_jwk["x"]).verify(self.signature, self.covered)
+        except (InvalidSignature, JoseError, ValueError, TypeError, KeyError) as error:
+            raise BadSignature(what="signature" if isinstance(error, InvalidSignature) else type(error).__name__) from error
+        return self.payload
 
     def claims(self) -> dict[str, Any]:
         """Return the payload as `claims_of` does.
@@ -179,20 +189,6 @@ class Opened:
             BadSignature.
         """
         return _claims_in(self.payload)
-
-
-def _verified(document: Opened, public_jwk: Mapping[str, Any], kid: str, typ: str) -> bytes:
-    if document.header["kid"] != kid or document.header["typ"] != typ:
-        raise BadSignature(what="kid, typ")
-    if len(document.covered) + 1 + (len(document.signature) * 4 + 2) // 3 > LARGEST_DOCUMENT:
-        raise BadSignature(what="size")
-    # The header is as `header_of` allows, and nothing else: what is left of RFC 7515 is the signature over the first two
-    # parts. The library would read and copy all of it once more, for twice the time of the signature itself.
-    try:
-        _public(kid, public_jwk["x"]).verify(document.signature, document.covered)
-    except (InvalidSignature, JoseError, ValueError, TypeError, KeyError) as error:
-        raise BadSignature(what="signature" if isinstance(error, InvalidSignature) else type(error).__name__) from error
-    return document.payload
 
 
 @lru_cache(maxsize=2048)
